@@ -1,0 +1,1 @@
+"""Booted machines, and what a user sees on them."""

@@ -1,0 +1,62 @@
+"""How our own messages leave: lines on standard error, with sd-daemon(3)'s <N> prefixes where the journal reads.
+
+Mechanisms and vocabulary never call this above debug; service and commands say each failure once, where
+they handle it.
+error: we give up; warning: we go on, and the line ends in ", ignoring"; notice: what an operator wants to see of a
+healthy start, one line at most; info: hints and reasons; debug: everything else, with values.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
+
+_STDERR = 2
+
+
+class Log:
+    """Where messages go. One per process: `log.messages`; tests read it back through its fd.
+
+    fd:           borrowed; standard error unless a test says otherwise.
+    level_prefix: "<3>" in front of each line, for a reader that understands it: journald, /dev/kmsg.
+    threshold:    messages with a higher number are dropped.
+    """
+
+    def __init__(self, fd: int = _STDERR, *, level_prefix: bool = False, threshold: int = INFO) -> None:
+        self.fd = fd
+        self.level_prefix = level_prefix
+        self.threshold = threshold
+
+    def write(self, level: int, message: str) -> None:
+        if level > self.threshold:
+            return
+        prefix = f"<{level}>" if self.level_prefix else ""
+        text = "".join(f"{prefix}{line}\n" for line in message.splitlines() or [""])
+        # Where nobody reads standard error any more, there is no better place to say so.
+        with contextlib.suppress(OSError):
+            os.write(self.fd, text.encode(errors="backslashreplace"))
+
+
+messages = Log()
+
+
+def error(message: str) -> None:
+    messages.write(ERROR, message)
+
+
+def warning(message: str) -> None:
+    messages.write(WARNING, message)
+
+
+def notice(message: str) -> None:
+    messages.write(NOTICE, message)
+
+
+def info(message: str) -> None:
+    messages.write(INFO, message)
+
+
+def debug(message: str) -> None:
+    messages.write(DEBUG, message)
