@@ -48,10 +48,11 @@ def test_a_record_cannot_be_changed() -> None:
 
 def test_records_compare_hash_show_and_copy_by_value() -> None:
     ours = Ours("a", 21)
+    same_values: object = ("a", 21)
 
     assert ours == Ours("a", 21)
     assert ours != Ours("a", 22)
-    assert ours != ("a", 21)
+    assert ours != same_values
     assert hash(ours) == hash(Ours("a", 21))
     assert repr(ours) == "Ours(name='a', pid=21)"
     assert record.replace(ours, pid=1) == Ours("a", 1)
