@@ -1,0 +1,1 @@
+"""Every subcommand but `run`: one file each, with `main(argv) -> exit status`, imported only when it is chosen."""
