@@ -1,0 +1,59 @@
+"""What every test gets, asked or not: a guard against leftovers; and the fixtures more than one room uses."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.fakes.engine import FakeEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """No child process, open file descriptor or thread outlives the test that began it."""
+    children, fds, threads = _children(), _open_fds(), set(threading.enumerate())
+
+    yield
+
+    assert set(threading.enumerate()) <= threads, "threads left behind"
+    assert _children() <= children, "child processes left behind"
+    new = {fd: target for fd, target in _open_fds().items() if fds.get(fd) != target}
+    assert not new, f"file descriptors left behind: {new}"
+
+
+def _children() -> set[int]:
+    """Our children, zombies too, of any thread; see proc_pid_task(5), children."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for children in tasks for pid in children.read_text().split()}
+
+
+def _open_fds() -> dict[int, str]:
+    fds = {}
+    with os.scandir("/proc/self/fd") as entries:
+        for entry in entries:
+            try:
+                fds[int(entry.name)] = os.readlink(entry.path)
+            except FileNotFoundError:
+                continue
+    return {fd: target for fd, target in fds.items() if target != f"/proc/{os.getpid()}/fd"}
+
+
+@pytest.fixture(params=["1.41", "1.45"], ids=lambda version: f"v{version}")
+def any_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FakeEngine]:
+    """A fake engine, once per API version that answers are recorded for."""
+    with FakeEngine(tmp_path / "docker.sock", api_version=request.param) as engine:
+        yield engine
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[FakeEngine]:
+    """A fake engine of the newest API version that answers are recorded for."""
+    with FakeEngine(tmp_path / "docker.sock") as engine:
+        yield engine
