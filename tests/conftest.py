@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from pathlib import Path
@@ -30,8 +31,11 @@ def nothing_left_behind() -> Iterator[None]:
 
 def _children() -> set[int]:
     """Our children, zombies too, of any thread; see proc_pid_task(5), children."""
-    tasks = Path("/proc/self/task").glob("*/children")
-    return {int(pid) for children in tasks for pid in children.read_text().split()}
+    pids: set[int] = set()
+    for children in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            pids.update(map(int, children.read_text().split()))
+    return pids
 
 
 def _open_fds() -> dict[int, str]:

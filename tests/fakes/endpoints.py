@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tests.fakes.containers import Container, signal_name
-from tests.fakes.http import HungUpError, StatusError, encode_head
+from tests.fakes.http import HungUpError, StatusError, compact, encode_head
 from tests.fakes.images import DENIED, Pull, pulled_reference
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def wait(engine: FakeEngine, exchange: Exchange, name: str) -> None:
     body: dict[str, Any] = {"StatusCode": container.exit_code_of(number)}
     if engine.api_version < "1.42":
         body = {"Error": None, **body}
-    exchange.connection.send_chunk(json.dumps(body).encode() + b"\n")
+    exchange.connection.send_chunk(compact(body) + b"\n")
     exchange.connection.end_chunks()
 
 
@@ -306,7 +306,7 @@ def events(engine: FakeEngine, exchange: Exchange) -> None:
     for number in itertools.count(seen):
         event = _event(engine, exchange, number)
         if _matches(event, filters):
-            exchange.connection.send_chunk(json.dumps(event).encode() + b"\n")
+            exchange.connection.send_chunk(compact(event) + b"\n")
 
 
 def _event(engine: FakeEngine, exchange: Exchange, number: int) -> dict[str, Any]:
@@ -349,7 +349,7 @@ def _send_progress(engine: FakeEngine, exchange: Exchange, script: Pull) -> bool
     """Send the lines; whether one of them was an error."""
     for number, line in enumerate(script.lines):
         engine.wait(exchange, lambda number=number: script.stall_at is None or number < script.stall_at)  # type: ignore[misc]
-        exchange.connection.send_chunk(json.dumps(line).encode() + b"\r\n")
+        exchange.connection.send_chunk(compact(line) + b"\r\n")
     return any("error" in line for line in script.lines)
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.fakes.containers import Container, Run, Script, signal_number
 from tests.fakes.endpoints import dispatch
-from tests.fakes.http import Connection, Delivery, HungUpError, Request, Server, StatusError
+from tests.fakes.http import Connection, Delivery, HungUpError, Request, Server, StatusError, compact
 from tests.fakes.images import Pull, normalized
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ class FakeEngine:
 
     def answer(self, exchange: Exchange, status: int, body: Any = b"", **headers: str) -> None:
         """A whole answer; body: JSON, or bytes as they are."""
-        data = body if isinstance(body, bytes) else json.dumps(body).encode() + b"\n"
+        data = body if isinstance(body, bytes) else compact(body) + b"\n"
         is_head = exchange.call.method == "HEAD"
         exchange.connection.answer(status, self.headers | headers, data, head=is_head)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import itertools
+import json
 import os
 import socket
 import struct
@@ -221,6 +222,11 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data) if data else b""
+
+
+def compact(value: object) -> bytes:
+    """JSON without blanks, as Go's encoder writes it."""
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def encode_head(status: str, headers: Mapping[str, str]) -> bytes:
