@@ -13,6 +13,9 @@ import os
 
 ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
 
+LEVELS = {"error": ERROR, "warning": WARNING, "notice": NOTICE, "info": INFO, "debug": DEBUG}
+"""What --log-level= takes."""
+
 _STDERR = 2
 
 

@@ -1,0 +1,188 @@
+"""cgroupfs: where the hierarchies are, where a process is, who is in a cgroup, and moving processes. Mechanism only.
+
+Every function takes the mount or /proc as a parameter's default, so that a test can bring its own tree.
+"""
+
+from __future__ import annotations
+
+import os
+
+from systemd_docker.record import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOVE_PASSES = 200
+"""How often move_processes() rereads; 71 were seen to outrun four chains of fork and exit without pause."""
+
+SYSTEMD_HIERARCHY = "name=systemd"
+"""The v1 hierarchy that systemd keeps its units in; cgroups(7), "named hierarchies"."""
+
+
+def write_attribute(path: str, value: str) -> None:
+    """Write one kernel attribute with exactly one write(2); an OSError names the attribute."""
+    with open(path, "wb", buffering=0) as attribute:
+        try:
+            attribute.write(value.encode("ascii"))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroup:
+    """One cgroup of one hierarchy.
+
+    mount: where the hierarchy is mounted, e.g. "/sys/fs/cgroup".
+    path:  as printed by /proc/PID/cgroup: absolute, from the hierarchy's root, e.g. "/system.slice/web.service".
+    """
+
+    mount: str
+    path: str
+
+    @property
+    def directory(self) -> str:
+        return f"{self.mount}/{self.path.removeprefix('/')}"
+
+    def child(self, name: str) -> Cgroup:
+        return Cgroup(self.mount, f"{self.path.rstrip('/')}/{name}")
+
+    def contains(self, path: str) -> bool:
+        """Whether path, from /proc/PID/cgroup, is this cgroup or one below it."""
+        return path == self.path or path.startswith(self.path.rstrip("/") + "/")
+
+    def pids(self) -> frozenset[int]:
+        """PIDs directly in this cgroup, not in its children; 0 stands for a process of another PID namespace."""
+        with open(f"{self.directory}/cgroup.procs") as attribute:
+            return frozenset(map(int, attribute.read().split()))
+
+    def make(self) -> None:
+        """Make this cgroup unless it exists. Raises OSError: EACCES, EROFS, we may not."""
+        if not os.path.isdir(self.directory):
+            os.mkdir(self.directory, 0o755)
+
+    def attach(self, pid: int) -> None:
+        """Move one process, all of its threads with it, into this cgroup.
+
+        Raises OSError: ESRCH, the process is gone; EBUSY, this cgroup hands controllers to children and so may
+        hold no process itself; EACCES, we may not write in the common ancestor. See cgroup-v2.rst in the
+        kernel's Documentation/admin-guide/, "No Internal Process Constraint" and "Delegation Containment".
+        """
+        write_attribute(f"{self.directory}/cgroup.procs", str(pid))
+
+    def is_delegated(self) -> bool:
+        """Whether systemd says that it leaves this cgroup's inside to us.
+
+        systemd marks delegated cgroups with an extended attribute: trusted.delegate, which only root sees; since 252
+        user.delegate as well. See Delegate= in systemd.resource-control(5) and xattr(7).
+        """
+        for name in ("user.delegate", "trusted.delegate"):
+            try:
+                if os.getxattr(self.directory, name) == b"1":
+                    return True
+            except OSError:
+                # ENODATA: not marked; EPERM, ENOTSUP: not to be known by this name.
+                continue
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchies:
+    """Where the cgroup hierarchies are mounted; CGROUP_DELEGATION.md, "Three different tree setups".
+
+    unified: the mount of cgroup v2 that holds systemd's units, or "" in the hybrid and legacy set-ups.
+    systemd: the mount of v1's name=systemd, or "" in the unified set-up.
+    """
+
+    unified: str
+    systemd: str
+
+    @property
+    def is_unified(self) -> bool:
+        return bool(self.unified)
+
+    def of_service(self, proc_cgroup: str) -> Cgroup:
+        """The cgroup, in systemd's hierarchy, of a process whose /proc/PID/cgroup reads proc_cgroup.
+
+        Raises LookupError where the text has no line for that hierarchy.
+        """
+        wanted = "" if self.unified else SYSTEMD_HIERARCHY
+        for controllers, path in parse_proc_cgroup(proc_cgroup):
+            if controllers == wanted:
+                return Cgroup(self.unified or self.systemd, path)
+        raise LookupError(f"no cgroup in the hierarchy '{wanted or 'unified'}'")
+
+
+def parse_proc_cgroup(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (controllers, path) per line of /proc/PID/cgroup; controllers is "" for the v2 hierarchy.
+
+    See cgroups(7), "/proc/pid/cgroup".
+    """
+    for line in text.splitlines():
+        _hierarchy_id, controllers, path = line.split(":", 2)
+        yield controllers, path
+
+
+def parse_mountinfo(text: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (root, mount point, filesystem type, super options) per line; see proc_pid_mountinfo(5)."""
+    for line in text.splitlines():
+        fields, _, behind = line.partition(" - ")
+        _id, _parent, _device, root, mount_point, *_ = fields.split(" ")
+        filesystem, _source, options = behind.split(" ", 2)
+        yield _unescape(root), _unescape(mount_point), filesystem, options
+
+
+def find_hierarchies(mountinfo: str) -> Hierarchies:
+    """The hierarchies in /proc/self/mountinfo's text.
+
+    Only a mount whose root is "/" counts: systemd 254 and later bind single attributes (memory.pressure) into units'
+    mount namespaces, and those lines are of type cgroup2 as well. A cgroup2 mount beside v1's name=systemd is the
+    hybrid set-up, where systemd's own hierarchy is v1's.
+
+    Raises LookupError where neither is mounted.
+    """
+    mounts = [mount for mount in parse_mountinfo(mountinfo) if mount[0] == "/"]
+    for _root, mount_point, filesystem, options in mounts:
+        if filesystem == "cgroup" and SYSTEMD_HIERARCHY in options.split(","):
+            return Hierarchies("", mount_point)
+    for _root, mount_point, filesystem, _options in mounts:
+        if filesystem == "cgroup2":
+            return Hierarchies(mount_point, "")
+    raise LookupError("no cgroup hierarchy of systemd's is mounted")
+
+
+def read_proc_cgroup(pid: int | str, proc: str = "/proc") -> str:
+    """/proc/PID/cgroup. Raises OSError: ENOENT, ESRCH, the process is gone."""
+    with open(f"{proc}/{pid}/cgroup") as attribute:
+        return attribute.read()
+
+
+def read_hierarchies(proc: str = "/proc") -> Hierarchies:
+    """Raises LookupError, see find_hierarchies()."""
+    with open(f"{proc}/self/mountinfo", errors="surrogateescape") as attribute:
+        return find_hierarchies(attribute.read())
+
+
+def move_processes(source: Cgroup, target: Cgroup, *, passes: int = MOVE_PASSES) -> frozenset[int]:
+    """Move every process of source into target; return the PIDs still left in source.
+
+    The kernel moves one process per write(2), and any of them may fork between our read and our write, so one
+    pass is never proof: reread until a pass finds nobody. A process that exits under our hands is as good as moved.
+    """
+    for _ in range(passes):
+        pids = source.pids()
+        if not pids:
+            break
+        for pid in pids:
+            try:
+                target.attach(pid)
+            except ProcessLookupError:
+                continue
+    return source.pids()
+
+
+def _unescape(text: str) -> str:
+    r"""mountinfo writes blanks, tabs, newlines and backslashes in octal: "\040"."""
+    for octal in ("\\040", "\\011", "\\012", "\\134"):
+        text = text.replace(octal, chr(int(octal[1:], 8)))
+    return text

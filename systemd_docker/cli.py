@@ -1,0 +1,101 @@
+"""The console entry point: the only place that turns exceptions into messages and exit statuses, and that exits."""
+
+from __future__ import annotations
+
+import errno
+import sys
+
+from systemd_docker import __version__, log
+from systemd_docker.errors import EX_SOFTWARE, Error, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+    from systemd_docker.options.own import OwnOptions
+    from systemd_docker.service.ending import Ending
+
+SUBCOMMANDS = ("run", "install-system")
+
+
+def main() -> NoReturn:
+    """systemd-docker(1)."""
+    from systemd_docker.service.ending import end
+
+    ending = run_command(sys.argv[1:])
+    sys.stdout.flush()
+    end(ending)
+
+
+def run_command(argv: Sequence[str]) -> Ending:
+    """Run one command line; how this process has to end."""
+    from systemd_docker.service.ending import Ending
+
+    try:
+        return _dispatch(argv)
+    except Error as error:
+        log.error(str(error))
+        if error.hint:
+            log.info(error.hint)
+        return Ending(error.exit_status)
+    except OSError as error:
+        # A mechanism failed and no policy had a plan for it. The errno's name is what gets searched for.
+        log.error(f"{error} ({errno.errorcode.get(error.errno or 0, '?')})")
+        return Ending(Error.exit_status)
+    except Exception:
+        import traceback
+
+        log.error(f"a bug in systemd-docker {__version__}, please report it:\n{traceback.format_exc()}")
+        return Ending(EX_SOFTWARE)
+
+
+def _dispatch(argv: Sequence[str]) -> Ending:
+    from systemd_docker.options.own import parse_own
+    from systemd_docker.service.ending import Ending
+
+    own, words = parse_own(argv)
+    if own.version:
+        print(f"systemd-docker {__version__}")
+        return Ending(0)
+    if own.help:
+        from systemd_docker.options.help import own_help
+
+        print(own_help(), end="")
+        return Ending(0)
+    if not words:
+        raise UsageError("no subcommand is given", hint=f"Known are: {', '.join(SUBCOMMANDS)}. See --help.")
+    subcommand, *rest = words
+    match subcommand:
+        case "run":
+            return _run(own, rest)
+        case "install-system":
+            from systemd_docker.commands import install_system
+
+            return Ending(install_system.main(rest))
+        case _:
+            known = ", ".join(SUBCOMMANDS)
+            raise UsageError(f"unknown subcommand: '{subcommand}'", hint=f"Known are: {known}. See --help.")
+
+
+def _run(own: OwnOptions, argv: Sequence[str]) -> Ending:
+    from systemd_docker import unit as unit_room
+    from systemd_docker.options.grammar import parse_run
+    from systemd_docker.service.ending import Ending
+
+    unit = unit_room.read_unit()
+    log.messages.level_prefix = unit.stderr_is_journal
+    log.messages.threshold = log.LEVELS[own.log_level]
+    options = parse_run(argv)
+    if options.switch("help"):
+        from systemd_docker.options.help import run_help
+
+        print(run_help(), end="")
+        return Ending(0)
+    if own.dry_run:
+        from systemd_docker.commands import dry_run
+
+        return Ending(dry_run.main(own, options, unit))
+    from systemd_docker.service.run import run
+
+    return run(own, options, unit)

@@ -1,0 +1,1 @@
+"""The Docker Engine API, at the local engine's socket."""

@@ -1,0 +1,386 @@
+"""The Docker Engine API: one method per endpoint we use, at the local engine's socket.
+
+Every request has a connection of its own, so an answer that is slow to come (wait, stop) holds up no other. What the
+engine answers with an error is an EngineError with the engine's own words; that nobody answers at all is an
+EngineUnreachableError. How to wait for an answer is the caller's business: see wire.Wait.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+
+from systemd_docker import jsonobj
+from systemd_docker.engine import wire
+from systemd_docker.errors import (
+    CommandNotExecutableError,
+    CommandNotFoundError,
+    EngineError,
+    EngineUnreachableError,
+    Error,
+)
+from systemd_docker.record import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+    from typing import TypeVar
+
+    from systemd_docker.jsonobj import JsonObject, JsonValue
+
+    T = TypeVar("T")
+
+OLDEST_API = (1, 41)
+"""Engine 20.10, the oldest that the integration tests run."""
+
+NEWEST_API = (1, 50)
+"""Engine 28.2: the version that the table of flags was made from. A newer engine is spoken to in this one."""
+
+ANSWER_TIMEOUT_SEC = 120
+"""For every answer that does not wait for the container; creating and starting may wait for a slow volume driver."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What decides how a container can be made part of a unit; `GET /info`.
+
+    cgroup_driver: "systemd", "cgroupfs" or "none"; cgroup_version: "1" or "2".
+    version:       e.g. "20.10.24+dfsg1".
+    runtimes:      names that the engine's configuration lists.
+    """
+
+    version: str
+    cgroup_driver: str
+    cgroup_version: str
+    default_runtime: str
+    runtimes: tuple[str, ...]
+    security_options: tuple[str, ...]
+    live_restore: bool
+
+    @property
+    def major(self) -> int:
+        """20 of "20.10.24+dfsg1"; 0 for a development build that has no number."""
+        number = self.version.partition(".")[0]
+        return int(number) if number.isdecimal() else 0
+
+    @property
+    def rootless(self) -> bool:
+        return "name=rootless" in self.security_options
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFacts:
+    """A container as the engine has it now; `GET /containers/ID/json`.
+
+    name:             without the slash in front.
+    pid:              the leader's PID as the engine's host sees it; 0 when it does not run.
+    stop_timeout_sec: None where the container has none of its own.
+    health:           "starting", "healthy", "unhealthy", "none", or "" without a healthcheck.
+    """
+
+    id: str
+    name: str
+    status: str
+    running: bool
+    pid: int
+    exit_code: int
+    oom_killed: bool
+    error: str
+    labels: Mapping[str, JsonValue]
+    cgroup_parent: str
+    tty: bool
+    stop_signal: str
+    stop_timeout_sec: int | None
+    health: str
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A container that was made; `POST /containers/create`."""
+
+    id: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A container's output, as it comes.
+
+    stream: a non-blocking socket; the caller owns it.
+    early:  bytes that arrived together with the answer's headers: they come first.
+    """
+
+    stream: socket.socket
+    early: bytes
+
+
+class Engine:
+    """The engine behind one socket, in the API version that both sides speak."""
+
+    def __init__(self, socket_path: str, api: tuple[int, int], wait: wire.Wait = wire.wait_ready) -> None:
+        self.socket_path = socket_path
+        self.api = api
+        self._wait = wait
+
+    def info(self) -> EngineInfo:
+        obj = self._json("GET", "/info")
+        runtimes = jsonobj.get_or(obj, "Runtimes", {})
+        return EngineInfo(
+            version=jsonobj.get_or(obj, "ServerVersion", ""),
+            cgroup_driver=jsonobj.get_or(obj, "CgroupDriver", ""),
+            cgroup_version=jsonobj.get_or(obj, "CgroupVersion", "1"),
+            default_runtime=jsonobj.get_or(obj, "DefaultRuntime", ""),
+            runtimes=tuple(runtimes),
+            security_options=tuple(str(option) for option in jsonobj.get_or(obj, "SecurityOptions", [])),
+            live_restore=jsonobj.get_or(obj, "LiveRestoreEnabled", False),
+        )
+
+    def create(self, body: JsonObject, *, name: str = "", platform: str = "") -> Created:
+        """Raises EngineError: 404, there is no such image; 409, the name is taken; 400, the engine refuses body."""
+        query = {"name": name, "platform": platform}
+        obj = self._json("POST", "/containers/create", query, jsonobj.dump(dict(body)).encode())
+        warnings = tuple(str(warning) for warning in jsonobj.get_or(obj, "Warnings", []))
+        return Created(_expect(obj, "Id"), warnings)
+
+    def attach(self, container: str, *, logs: bool = False) -> Attachment:
+        """Subscribe to the output; from the container's first byte on if it was not started yet, or with logs."""
+        query = {"stream": "1", "stdout": "1", "stderr": "1", "logs": "1" if logs else ""}
+        exchange = self._open(
+            "POST", _container(container, "attach"), query, headers={"Connection": "Upgrade", "Upgrade": "tcp"}
+        )
+        try:
+            head = self._head(exchange)
+            if not head.is_upgrade:
+                raise _error(head, self._rest(exchange))
+            early = exchange.parser.take_body()
+            return Attachment(exchange.detach(), early)
+        finally:
+            exchange.close()
+
+    def wait(self, container: str, *, condition: str = "next-exit") -> wire.Exchange:
+        """Subscribe to the container's exit; the exchange, which the caller owns, completes when it has exited.
+
+        The engine sends the headers as soon as the subscription stands, so an exit that follows cannot be missed.
+        Read the completed exchange with exit_of().
+        """
+        exchange = self._open("POST", _container(container, "wait"), {"condition": condition})
+        try:
+            head = self._head(exchange)
+            if head.status != 200:
+                raise _error(head, self._rest(exchange))
+        except BaseException:
+            exchange.close()
+            raise
+        return exchange
+
+    def start(self, container: str) -> None:
+        """Raises CommandNotFoundError, CommandNotExecutableError, or EngineError for every other reason."""
+        try:
+            self._json("POST", _container(container, "start"))
+        except EngineError as error:
+            raise start_error(error) from None
+
+    def inspect(self, container: str) -> ContainerFacts:
+        """container: an id or a name. Raises EngineError: 404, there is none."""
+        obj = self._json("GET", _container(container, "json"))
+        stop_timeout = jsonobj.get_or(obj, "Config.StopTimeout", -1)
+        return ContainerFacts(
+            id=_expect(obj, "Id"),
+            name=jsonobj.get_or(obj, "Name", "").removeprefix("/"),
+            status=jsonobj.get_or(obj, "State.Status", ""),
+            running=jsonobj.get_or(obj, "State.Running", False),
+            pid=jsonobj.get_or(obj, "State.Pid", 0),
+            exit_code=jsonobj.get_or(obj, "State.ExitCode", 0),
+            oom_killed=jsonobj.get_or(obj, "State.OOMKilled", False),
+            error=jsonobj.get_or(obj, "State.Error", ""),
+            labels=jsonobj.get_or(obj, "Config.Labels", {}),
+            cgroup_parent=jsonobj.get_or(obj, "HostConfig.CgroupParent", ""),
+            tty=jsonobj.get_or(obj, "Config.Tty", False),
+            stop_signal=jsonobj.get_or(obj, "Config.StopSignal", ""),
+            stop_timeout_sec=None if stop_timeout < 0 else stop_timeout,
+            health=jsonobj.get_or(obj, "State.Health.Status", ""),
+        )
+
+    def stop(self, container: str, *, timeout_sec: int) -> wire.Exchange:
+        """Ask for the container's stop signal, and SIGKILL timeout_sec later. Completes when it has stopped.
+
+        The caller owns the exchange, and learns of the exit from wait(); a failure is in failure_of().
+        """
+        return self._open("POST", _container(container, "stop"), {"t": str(timeout_sec)})
+
+    def kill(self, container: str, signal_name: str) -> wire.Exchange:
+        """Ask for one signal, e.g. "SIGHUP". The caller owns the exchange; a failure is in failure_of()."""
+        return self._open("POST", _container(container, "kill"), {"signal": signal_name})
+
+    def remove(self, container: str) -> None:
+        """Remove the container, by force if it runs, with its anonymous volumes, as `docker run --rm` does.
+
+        That it is gone already, or going (409), is success.
+        """
+        try:
+            self._json("DELETE", f"/containers/{wire.quote(container)}", {"v": "1", "force": "1"})
+        except EngineError as error:
+            if error.http_status not in (404, 409):
+                raise
+
+    def _json(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> JsonObject:
+        """One whole request; {} for an answer without a body."""
+        exchange = self._open(method, path, query or {}, body)
+        try:
+            head = self._head(exchange)
+            text = self._rest(exchange)
+        finally:
+            exchange.close()
+        if head.status >= 400:
+            raise _error(head, text)
+        return _parse(text) if text else {}
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> wire.Exchange:
+        target = f"/v{self.api[0]}.{self.api[1]}{path}{_query(query)}"
+        return open_exchange(self.socket_path, wire.format_request(method, target, body, headers))
+
+    def _head(self, exchange: wire.Exchange) -> wire.Head:
+        return _answered(lambda: exchange.receive_head(self._wait, time.monotonic() + ANSWER_TIMEOUT_SEC))
+
+    def _rest(self, exchange: wire.Exchange) -> bytes:
+        return _answered(lambda: exchange.receive(self._wait, time.monotonic() + ANSWER_TIMEOUT_SEC))[1]
+
+
+def connect(socket_path: str, *, api: str = "", wait: wire.Wait = wire.wait_ready) -> Engine:
+    """The engine at socket_path, spoken to in the newest version that both sides know; `HEAD /_ping`.
+
+    api: "1.45", $DOCKER_API_VERSION's: spoken as it is, without asking the engine.
+    """
+    if api:
+        return Engine(socket_path, _version(api), wait)
+    exchange = open_exchange(socket_path, wire.format_request("HEAD", "/_ping"), expects_body=False)
+    try:
+        head = _answered(lambda: exchange.receive_head(wait, time.monotonic() + ANSWER_TIMEOUT_SEC))
+    finally:
+        exchange.close()
+    spoken = _version(head.headers.get("api-version", "0.0"))
+    if spoken < OLDEST_API:
+        raise Error(
+            f"the engine at '{socket_path}' speaks API version {spoken[0]}.{spoken[1]}, and at least "
+            f"{OLDEST_API[0]}.{OLDEST_API[1]} is needed",
+            hint="Upgrade the engine to 20.10 or newer.",
+        )
+    return Engine(socket_path, min(spoken, NEWEST_API), wait)
+
+
+def open_exchange(socket_path: str, request: bytes, *, expects_body: bool = True) -> wire.Exchange:
+    """Connect and queue a request. Raises EngineUnreachableError with what an administrator can do about it."""
+    try:
+        return wire.Exchange(socket_path, request, expects_body=expects_body)
+    except OSError as error:
+        reason = f"{error.strerror} ({errno.errorcode.get(error.errno or 0, '?')})"
+        raise EngineUnreachableError(
+            f"cannot reach the engine at '{socket_path}': {reason}", hint=_CONNECT_HINTS.get(error.errno or 0, "")
+        ) from error
+
+
+def start_error(error: EngineError) -> Error:
+    """What a failed start was: docker-run(1)'s 127, 126 or 125.
+
+    The API has one status, 400 or 500, for all of them, and only runc's message tells them apart; the docker CLI
+    looks for the same words.
+    """
+    text = str(error)
+    if any(words in text for words in ("executable file not found", "no such file or directory")):
+        return CommandNotFoundError(text, hint="The command is looked for in the image, along its PATH.")
+    if any(words in text for words in ("permission denied", "is a directory")):
+        return CommandNotExecutableError(text, hint="The command is in the image, but may not be executed.")
+    return error
+
+
+def exit_of(exchange: wire.Exchange) -> int:
+    """The exit code in a completed wait: the payload's, or 128 + signal number; `POST /containers/ID/wait`.
+
+    Raises EngineError where the engine could not wait.
+    """
+    assert exchange.complete
+    obj = _parse(exchange.parser.take_body())
+    if message := jsonobj.get_or(obj, "Error.Message", ""):
+        raise EngineError(message, http_status=200)
+    try:
+        return jsonobj.get(obj, "StatusCode", int)
+    except jsonobj.JsonError as error:
+        raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None
+
+
+def failure_of(exchange: wire.Exchange) -> EngineError | None:
+    """What the engine had against a completed request; None if it did what it was asked."""
+    head = exchange.parser.head
+    assert head is not None
+    return _error(head, exchange.parser.take_body()) if head.status >= 400 else None
+
+
+_CONNECT_HINTS = {
+    errno.ENOENT: "Is the engine running? See 'systemctl status docker.service', and DOCKER_HOST.",
+    errno.ECONNREFUSED: "Is the engine running? See 'systemctl status docker.service', and DOCKER_HOST.",
+    errno.EACCES: "Run the unit as root, or give its user the socket's group: SupplementaryGroups=docker.",
+    errno.EAGAIN: "The engine has not accepted a connection for a while: see 'systemctl status docker.service'.",
+}
+
+
+def _answered(receive: Callable[[], T]) -> T:
+    try:
+        return receive()
+    except TimeoutError as error:
+        raise EngineUnreachableError(f"the engine has not answered for {ANSWER_TIMEOUT_SEC} s") from error
+    except OSError as error:
+        raise EngineUnreachableError(f"the engine went away while it was asked: {error}") from error
+
+
+def _container(container: str, verb: str) -> str:
+    return f"/containers/{wire.quote(container)}/{verb}"
+
+
+def _query(query: Mapping[str, str]) -> str:
+    """ "?a=1&b=x%20y"; what is empty is left out."""
+    words = [f"{name}={wire.quote(value)}" for name, value in query.items() if value]
+    return "?" + "&".join(words) if words else ""
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, _, minor = text.partition(".")
+    if not (major.isdecimal() and minor.isdecimal()):
+        raise Error(f"'{text}' is not an API version", hint="DOCKER_API_VERSION is written like 1.45.")
+    return int(major), int(minor)
+
+
+def _parse(text: bytes) -> JsonObject:
+    try:
+        return jsonobj.parse_object(text)
+    except jsonobj.JsonError as error:
+        raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None
+
+
+def _expect(obj: JsonObject, key: str) -> str:
+    try:
+        return jsonobj.get(obj, key, str)
+    except jsonobj.JsonError as error:
+        raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None
+
+
+def _error(head: wire.Head, text: bytes) -> EngineError:
+    return EngineError(_message(text) or f"the engine answered {head.status}", http_status=head.status)
+
+
+def _message(text: bytes) -> str:
+    """The engine's words, {"message": "..."}, as one line; "" where there are none."""
+    try:
+        message = jsonobj.get_or(jsonobj.parse_object(text), "message", "")
+    except jsonobj.JsonError:
+        message = text.decode(errors="replace")
+    return " ".join(message.split())

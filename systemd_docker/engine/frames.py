@@ -1,0 +1,62 @@
+"""The engine's multiplexed output stream: which bytes are whose.
+
+Each frame is a header, (stream, 0, 0, 0, length as 32 bits big-endian), and its payload; "Stream format" of
+`POST /containers/ID/attach`. A container with a terminal has no frames: its bytes are all standard output.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STDOUT, STDERR = 1, 2
+
+HEADER_BYTES = 8
+
+
+class FrameError(ValueError):
+    """The bytes are no frames: the stream has lost its place and cannot find it again."""
+
+
+class Demultiplexer:
+    """Split what arrives into (stream, bytes), as it arrives: a frame is passed on in pieces, nothing of it is kept.
+
+    Streams are STDOUT, STDERR; 0, "standard input" in the API's text, counts as output, as the docker CLI has it.
+    """
+
+    def __init__(self, *, framed: bool) -> None:
+        self._framed = framed
+        self._header = bytearray()
+        self._stream = STDOUT
+        self._left = 0
+
+    def feed(self, data: memoryview) -> Iterator[tuple[int, memoryview]]:
+        """Raises FrameError. The pieces are views of data."""
+        if not self._framed:
+            yield STDOUT, data
+            return
+        while data:
+            if self._left:
+                piece, data = data[: self._left], data[self._left :]
+                self._left -= len(piece)
+                yield self._stream, piece
+            else:
+                missing = HEADER_BYTES - len(self._header)
+                self._header += data[:missing]
+                data = data[missing:]
+                if len(self._header) == HEADER_BYTES:
+                    self._start_frame()
+
+    @property
+    def inside_frame(self) -> bool:
+        """Whether the stream would end in the middle of a frame if it ended here."""
+        return bool(self._left or self._header)
+
+    def _start_frame(self) -> None:
+        stream, zeros = self._header[0], self._header[1:4]
+        if stream > STDERR or any(zeros):
+            raise FrameError(f"not a frame header: {self._header.hex(' ')}")
+        self._stream = stream or STDOUT
+        self._left = int.from_bytes(self._header[4:], "big")
+        self._header.clear()

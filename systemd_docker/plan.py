@@ -1,0 +1,274 @@
+"""What this invocation is going to do, decided before anything is done: options + unit + engine facts -> LaunchPlan.
+
+Pure: no function here asks the engine, the kernel or the service manager anything, so `--dry-run` shows the truth.
+"""
+
+from __future__ import annotations
+
+from systemd_docker.errors import AdoptionError
+from systemd_docker.record import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from systemd_docker.engine.client import EngineInfo
+    from systemd_docker.jsonobj import JsonObject, JsonValue
+    from systemd_docker.options.grammar import RunOptions
+    from systemd_docker.options.own import OwnOptions
+    from systemd_docker.options.request import CreateRequest
+    from systemd_docker.unit import UnitContext, UnitProperties
+
+UNIT_LABEL = "systemd-docker.unit"
+INVOCATION_LABEL = "systemd-docker.invocation"
+"""On every container that we create: which unit it belongs to, and which start of it."""
+
+SHIM_RUNTIME = "systemd-docker.runc.v2"
+"""A runtime that no engine lists. containerd runs containerd-shim-runc-v2 for every name that ends in ".runc.v2", and
+the engine tells only the runtimes that it lists to use systemd's cgroups; so runc manages the cgroup by path."""
+
+SHIM_SLICE = "payload.slice"
+"""The engine insists on ".slice" at the end of a parent when it uses the systemd driver; it looks at nothing else."""
+
+SHIM_ENGINE_MAJOR = 23
+"""The first engine that takes a shim's name for a runtime; 20.10 says "Unknown runtime specified"."""
+
+SUPERVISOR = "supervisor"
+"""The sub-cgroup of a delegated unit that we live in; CGROUP_DELEGATION.md suggests the name."""
+
+DEFAULT_STOP_TIMEOUT_SEC = 10
+"""The engine's, for a container without one of its own; `POST /containers/ID/stop`."""
+
+STOP_MARGIN_SEC = 2
+"""What we leave of TimeoutStopSec= for killing, the last output and the removal."""
+
+MIN_STOP_TIMEOUT_SEC = 1
+
+NOTIFY_MOUNT = "/run/host/sd-notify"
+"""Where the payload finds its notification socket; below /run/host/ as the Container Interface has it."""
+
+NOTIFY_SHARED_DIRECTORY = "n"
+NOTIFY_SOCKET_NAME = "notify"
+
+PRIVATE_VARIABLES = frozenset({"HOME", "PATH", "NOTIFY_SOCKET", "JOURNAL_STREAM", "MAINPID", "MANAGERPID"})
+PRIVATE_PREFIXES = ("LISTEN_", "WATCHDOG_", "SYSTEMD_EXEC_PID")
+"""Variables that --env does not hand on: HOME= and PATH= are the image's, as the Go tool had it; the others name our
+own process, its descriptors and its sockets (systemd.exec(5), "Environment Variables in Spawned Processes")."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptionPlan:
+    """How the container becomes part of the unit.
+
+    strategy:       "parent", the engine creates it inside; "none", it stays where the engine puts it.
+    cgroup_parent, runtime: what the create request gets for that, "" for nothing.
+    sweep:          whether the unit's processes have to leave the unit's own cgroup for SUPERVISOR first.
+    reason:         for the log, e.g. "the engine uses cgroupfs".
+    """
+
+    strategy: str
+    reason: str
+    cgroup_parent: str = ""
+    runtime: str = ""
+    sweep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchPlan:
+    """One container to be, and what becomes of it.
+
+    body:         the create request.
+    pull:         "missing", "always", "never".
+    remove:       whether the container is removed when it has ended, and a stopped one of its name before.
+    leader_is_main: whether the service manager gets the leader for MAINPID=.
+    main_pid_hint:  what keeps it from that although nobody asked for it, "" if nothing.
+    passes_signals_on: whether signals that do not stop go to the payload through us: not where the manager's own
+                    signals reach it, as those for the main process do when that is the leader.
+    notify_directory: where the payload's notification socket will be, "" if READY=1 is ours to say.
+    """
+
+    name: str
+    platform: str
+    image: str
+    body: JsonObject
+    pull: str
+    remove: bool
+    adoption: AdoptionPlan
+    leader_is_main: bool
+    main_pid_hint: str
+    passes_signals_on: bool
+    notify_directory: str
+
+
+def make_plan(
+    own: OwnOptions,
+    options: RunOptions,
+    request: CreateRequest,
+    unit: UnitContext,
+    properties: UnitProperties,
+    info: EngineInfo,
+    *,
+    plain: bool = False,
+) -> LaunchPlan:
+    """Raises AdoptionError where the container cannot become part of the unit.
+
+    plain: add nothing of our own to the request; for comparing it with the docker CLI's.
+    """
+    adoption = choose_adoption(own.adopt, options, unit, properties, info)
+    leader_is_main, hint = choose_main_pid(own.main_pid, adoption, properties)
+    leader_is_main = leader_is_main and bool(unit.notify_socket)
+    directory = notify_directory(unit) if own.sdnotify == "container" and unit.notify_socket else ""
+    body = request.body
+    if own.env:
+        body = with_environment(body, unit.environ)
+    if not plain:
+        body = with_labels(with_adoption(body, adoption), unit)
+        body = with_notify_socket(body, directory, unit) if directory else body
+    return LaunchPlan(
+        name=request.name,
+        platform=request.platform,
+        image=options.image,
+        body=body,
+        pull=options.text("pull") or "missing",
+        remove=options.switch("rm"),
+        adoption=adoption,
+        leader_is_main=leader_is_main,
+        passes_signals_on=options.switch("sig-proxy") and not leader_is_main,
+        main_pid_hint=hint if unit.notify_socket else "",
+        notify_directory=directory,
+    )
+
+
+def choose_adoption(
+    wanted: str, options: RunOptions, unit: UnitContext, properties: UnitProperties, info: EngineInfo
+) -> AdoptionPlan:
+    """wanted: "auto", "parent" or "none". Raises AdoptionError with what would have to change."""
+    if wanted == "none":
+        return AdoptionPlan("none", "--adopt=none")
+    if options.given("cgroup-parent") and wanted == "auto":
+        return AdoptionPlan("none", "--cgroup-parent says where the container goes")
+    if unit.cgroup is None:
+        raise AdoptionError(
+            "not started as a systemd service, so there is no unit for the container to be part of",
+            hint="Start it from a unit file or with systemd-run(1), or use --adopt=none.",
+        )
+    refusal = _parent_refusal(options, info) or _delegation_refusal(unit, properties)
+    if refusal:
+        reason, remedy = refusal
+        raise AdoptionError(f"cannot make the container part of {unit.name}: {reason}", hint=remedy)
+    if info.cgroup_driver == "systemd":
+        parent = unit.cgroup.child(SHIM_SLICE).path
+        reason = "the engine's systemd driver is passed by"
+        return AdoptionPlan("parent", reason, parent, SHIM_RUNTIME, sweep=unit.unified)
+    return AdoptionPlan("parent", "the engine uses cgroupfs", unit.cgroup.path, sweep=unit.unified)
+
+
+def choose_main_pid(wanted: str, adoption: AdoptionPlan, properties: UnitProperties) -> tuple[bool, str]:
+    """(whether the leader becomes the main process, what keeps it from that although nobody asked for it).
+
+    The wrapper has to speak for itself again when the leader is dead: with NotifyAccess=main nobody listens to it
+    then. And with KillMode=mixed or process the service manager sends SIGKILL to the rest as soon as the main process
+    is signalled, because it does not wait for a process that is not its child.
+    """
+    if wanted != "auto":
+        return wanted == "container", ""
+    if adoption.strategy == "none":
+        return False, ""
+    if properties.notify_access != "all":
+        return False, "NotifyAccess=all would make the container's process the unit's main process"
+    if properties.kill_mode != "control-group":
+        return False, "KillMode=control-group would make the container's process the unit's main process"
+    return True, ""
+
+
+def stop_timeout_sec(container_sec: int | None, properties: UnitProperties) -> int:
+    """How long the payload has between its stop signal and SIGKILL.
+
+    The container's own timeout, as far as it ends STOP_MARGIN_SEC before the unit's TimeoutStopSec=.
+    """
+    wanted = DEFAULT_STOP_TIMEOUT_SEC if container_sec is None else container_sec
+    longest = properties.timeout_stop_usec // 1_000_000 - STOP_MARGIN_SEC
+    return max(MIN_STOP_TIMEOUT_SEC, min(wanted, longest))
+
+
+def with_labels(body: JsonObject, unit: UnitContext) -> JsonObject:
+    """body for a container that says which unit it belongs to."""
+    if not unit.name:
+        return body
+    ours: dict[str, JsonValue] = {UNIT_LABEL: unit.name, INVOCATION_LABEL: unit.invocation_id}
+    return {**body, "Labels": {**_object(body, "Labels"), **ours}}
+
+
+def with_adoption(body: JsonObject, adoption: AdoptionPlan) -> JsonObject:
+    """body for a container that is born inside the unit."""
+    ours: dict[str, JsonValue] = {}
+    if adoption.cgroup_parent:
+        ours["CgroupParent"] = adoption.cgroup_parent
+    if adoption.runtime:
+        ours["Runtime"] = adoption.runtime
+    return {**body, "HostConfig": {**_object(body, "HostConfig"), **ours}}
+
+
+def with_environment(body: JsonObject, environ: Mapping[str, str]) -> JsonObject:
+    """body with environ below what --env says, but for what is about this process and not about the payload."""
+    mine: list[JsonValue] = [
+        f"{name}={value}"
+        for name, value in environ.items()
+        if name not in PRIVATE_VARIABLES and not name.startswith(PRIVATE_PREFIXES)
+    ]
+    return {**body, "Env": mine + _list(body, "Env")}
+
+
+def with_notify_socket(body: JsonObject, directory: str, unit: UnitContext) -> JsonObject:
+    """body for a payload that speaks sd_notify(3) with the socket in directory; see service.readiness."""
+    environment: list[JsonValue] = [f"NOTIFY_SOCKET={NOTIFY_MOUNT}/{NOTIFY_SOCKET_NAME}"]
+    if unit.watchdog_usec:
+        environment.append(f"WATCHDOG_USEC={unit.watchdog_usec}")
+    host_config = _object(body, "HostConfig")
+    binds = [*_list(host_config, "Binds"), f"{directory}/{NOTIFY_SHARED_DIRECTORY}:{NOTIFY_MOUNT}:ro"]
+    return {**body, "Env": _list(body, "Env") + environment, "HostConfig": {**host_config, "Binds": binds}}
+
+
+def notify_directory(unit: UnitContext) -> str:
+    """A directory of this invocation's own, which does not exist yet."""
+    return f"{unit.runtime_directory}/systemd-docker-{unit.name or 'run'}-{unit.invocation_id[:8]}"
+
+
+def _parent_refusal(options: RunOptions, info: EngineInfo) -> tuple[str, str] | None:
+    """(reason, remedy) why this engine cannot create this container inside the unit."""
+    cgroupfs = 'Set "exec-opts": ["native.cgroupdriver=cgroupfs"] in the engine\'s daemon.json, or use --adopt=none.'
+    if options.given("cgroup-parent"):
+        return "--cgroup-parent puts it elsewhere", "Leave --cgroup-parent out, or use --adopt=none."
+    if info.rootless:
+        return "the engine is rootless and manages another part of the cgroup tree", "Use --adopt=none."
+    if info.cgroup_driver == "cgroupfs":
+        return None
+    if info.cgroup_driver != "systemd":
+        return f"the engine's cgroup driver is '{info.cgroup_driver}'", cgroupfs
+    if 0 < info.major < SHIM_ENGINE_MAJOR:
+        reason = f"engine {info.version} with the systemd cgroup driver puts containers into slices only"
+        return reason, f"Upgrade the engine to {SHIM_ENGINE_MAJOR} or newer. {cgroupfs}"
+    if options.given("runtime"):
+        return "--runtime leaves no way past the engine's systemd cgroup driver", cgroupfs
+    if info.default_runtime != "runc":
+        return f"the engine's default runtime is '{info.default_runtime}', not runc", cgroupfs
+    return None
+
+
+def _delegation_refusal(unit: UnitContext, properties: UnitProperties) -> tuple[str, str] | None:
+    if not unit.unified or unit.is_delegated or properties.is_delegated:
+        return None
+    remedy = (
+        "Set Delegate=yes in the unit; systemd-docker-generator(8) does so for units that say nothing of Delegate=."
+    )
+    return "systemd has not delegated its cgroup", remedy
+
+
+def _object(body: JsonObject, key: str) -> dict[str, JsonValue]:
+    value = body.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _list(body: JsonObject, key: str) -> list[JsonValue]:
+    value = body.get(key)
+    return value if isinstance(value, list) else []

@@ -1,0 +1,72 @@
+"""Which cgroup the payload lives in: room is made before it is born, and proof asked for afterwards."""
+
+from __future__ import annotations
+
+import errno
+
+from systemd_docker import cgroup, log
+from systemd_docker.errors import AdoptionError
+from systemd_docker.plan import SUPERVISOR
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from systemd_docker.plan import AdoptionPlan
+    from systemd_docker.unit import UnitContext
+
+
+def make_room(plan: AdoptionPlan, unit: UnitContext) -> None:
+    """Leave the unit's own cgroup, with everybody who is in it, for the supervisor's, if the plan says so.
+
+    With cgroup v2 a cgroup that holds processes cannot hand controllers to its children: a container below it would
+    fail to start with a memory limit, or become threaded and lose the memory controller without a word. "Everybody"
+    may be more than us: the shell of an ExecStart=/bin/sh -c line, for one.
+
+    Raises AdoptionError.
+    """
+    if not plan.sweep or unit.cgroup is None:
+        return
+    supervisor = unit.cgroup.child(SUPERVISOR)
+    try:
+        if not unit.cgroup.pids():
+            # DelegateSubgroup= has put everybody where they belong.
+            return
+        supervisor.make()
+        left = cgroup.move_processes(unit.cgroup, supervisor)
+    except OSError as error:
+        raise AdoptionError(
+            f"cannot leave the cgroup of {unit.name} for the container's sake: {error.strerror}"
+            f" ({errno.errorcode.get(error.errno or 0, '?')})",
+            hint="Set DelegateSubgroup=supervisor in the unit (systemd 254), or allow writing to the cgroup tree:"
+            " ProtectControlGroups=no, and root for User=.",
+        ) from error
+    if left:
+        raise AdoptionError(
+            f"{len(left)} processes of {unit.name} fork faster than they can be moved out of the container's way",
+            hint="Run only systemd-docker in ExecStart=, or set DelegateSubgroup=supervisor (systemd 254).",
+        )
+
+
+def verify(plan: AdoptionPlan, unit: UnitContext, container_id: str, leader: int) -> str:
+    """The leader's cgroup, proven to be the container's own and, where the plan adopts, inside the unit.
+
+    "" where the leader is gone already: there is nobody left to be in the wrong place.
+    Raises AdoptionError: what "parent" rests on nobody has promised, so it is looked at after every start.
+    """
+    try:
+        path = cgroup.read_hierarchies().of_service(cgroup.read_proc_cgroup(leader)).path
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    except LookupError as error:
+        raise AdoptionError(f"cannot tell where the container's processes are: {error}") from None
+    if container_id not in path and plan.strategy != "none":
+        raise AdoptionError(
+            f"process {leader} is in the cgroup '{path}', which is not the container's",
+            hint="Does the engine run on this host? See DOCKER_HOST.",
+        )
+    if plan.strategy == "parent" and not (unit.cgroup and unit.cgroup.contains(path)):
+        raise AdoptionError(
+            f"the engine has put the container into '{path}' instead of {unit.name}'s cgroup",
+            hint="Please report this engine's version; --adopt=none runs the container beside the unit.",
+        )
+    log.debug(f"leader {leader} is in '{path}'")
+    return path

@@ -1,0 +1,176 @@
+"""From a plan to a running container: pull, create, attach, wait, start; and back to nothing if a step fails."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+
+from systemd_docker import log
+from systemd_docker.engine.client import Engine
+from systemd_docker.errors import EngineError, Error
+from systemd_docker.plan import UNIT_LABEL
+from systemd_docker.record import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from systemd_docker.engine.client import Attachment, ContainerFacts
+    from systemd_docker.engine.wire import Exchange
+    from systemd_docker.plan import LaunchPlan
+    from systemd_docker.unit import UnitContext
+
+CREATED_STATUS = ("created", "exited", "dead")
+"""States of a container that may be started or removed without ending anything; `GET /containers/ID/json`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One started container and what we hold of it; launched() owns all of it.
+
+    name:       the engine's, or its id where nobody has named it.
+    leader:     PID of the payload's first process, or 0 if the container had ended before it could be looked at.
+    pidfd:      of the leader, or -1.
+    attachment: its output, or None where nobody wants it.
+    exit:       completes when the container has ended.
+    """
+
+    id: str
+    name: str
+    leader: int
+    pidfd: int
+    facts: ContainerFacts
+    attachment: Attachment | None
+    exit: Exchange
+
+    def kill_leader(self) -> None:
+        """SIGKILL without the engine's help; the kernel ends the rest of the PID namespace with it."""
+        if self.pidfd >= 0:
+            # EPERM: not ours to kill; ESRCH: dead. Either way there is nothing more that we could do.
+            with contextlib.suppress(OSError):
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def launched(
+    engine: Engine, plan: LaunchPlan, unit: UnitContext, *, pull: Callable[[], None], wants_output: bool
+) -> Iterator[Container]:
+    """A started container; afterwards its descriptors are closed, and it is removed if the plan says so.
+
+    If a step fails, or the body of the with statement raises, a container that was created here is removed as well.
+    pull: makes the image be there, or raises Error.
+    """
+    # Undoing must not be cut short by the signal that asked for it: this engine waits for answers and nothing else.
+    undoing = Engine(engine.socket_path, engine.api)
+    with contextlib.ExitStack() as stack:
+        container_id, is_ours = _obtain(engine, plan, unit, pull)
+        undo = stack.enter_context(contextlib.ExitStack())
+        if is_ours:
+            undo.callback(_remove, undoing, container_id)
+        container = _start(engine, container_id, stack, wants_output=wants_output)
+        yield container
+        if not plan.remove:
+            undo.pop_all()
+        elif not is_ours:
+            undo.callback(_remove, undoing, container_id)
+
+
+def _start(engine: Engine, container_id: str, stack: contextlib.ExitStack, *, wants_output: bool) -> Container:
+    """Attached before it starts, so that no first line is missed; waited for before, so that no exit is."""
+    attachment = None
+    if wants_output:
+        attachment = engine.attach(container_id)
+        stack.callback(attachment.stream.close)
+    exit_exchange = engine.wait(container_id)
+    stack.callback(exit_exchange.close)
+    engine.start(container_id)
+    facts = engine.inspect(container_id)
+    leader, pidfd = _hold(facts.pid)
+    if pidfd >= 0:
+        stack.callback(os.close, pidfd)
+    return Container(container_id, facts.name or container_id[:12], leader, pidfd, facts, attachment, exit_exchange)
+
+
+def _hold(leader: int) -> tuple[int, int]:
+    """(leader, pidfd); (0, -1) where it has ended already, which is no error: a container may live for 10 ms."""
+    if not leader:
+        return 0, -1
+    try:
+        return leader, os.pidfd_open(leader)
+    except ProcessLookupError:
+        return 0, -1
+
+
+def _obtain(engine: Engine, plan: LaunchPlan, unit: UnitContext, pull: Callable[[], None]) -> tuple[str, bool]:
+    """(id of a container that can be started, whether it was created here)."""
+    if plan.pull == "always":
+        pull()
+    try:
+        return _create(engine, plan), True
+    except EngineError as error:
+        if error.http_status == 404 and plan.pull == "missing":
+            pull()
+        elif error.http_status == 409 and plan.name:
+            if reused := _settle_name(engine, plan, unit):
+                return reused, False
+        else:
+            raise _explained(error, plan) from None
+    try:
+        return _create(engine, plan), True
+    except EngineError as error:
+        raise _explained(error, plan) from None
+
+
+def _create(engine: Engine, plan: LaunchPlan) -> str:
+    created = engine.create(plan.body, name=plan.name, platform=plan.platform)
+    for warning in created.warnings:
+        log.warning(f"{warning}, ignoring")
+    return created.id
+
+
+def _settle_name(engine: Engine, plan: LaunchPlan, unit: UnitContext) -> str:
+    """The name is taken: the id of a container that is to be started again, or "": a leftover, now removed."""
+    try:
+        taken = engine.inspect(plan.name)
+    except EngineError as error:
+        if error.http_status == 404:
+            # Whoever had the name has gone since.
+            return ""
+        raise
+    owner = str(taken.labels.get(UNIT_LABEL, ""))
+    if taken.status not in CREATED_STATUS:
+        belongs = f" and belongs to {owner}" if owner else ""
+        raise Error(
+            f"cannot create container '{plan.name}': the name is in use by container {taken.id[:12]},"
+            f" which is {taken.status}{belongs}",
+            hint=f"Stop {owner} first, or give one of the two another --name."
+            if owner and owner != unit.name
+            else f"Stop it with 'docker rm --force {plan.name}', or use another --name.",
+        )
+    if plan.remove:
+        log.info(f"removing the stopped container {taken.id[:12]} that has the name '{plan.name}'")
+        engine.remove(taken.id)
+        return ""
+    if plan.adoption.cgroup_parent and taken.cgroup_parent != plan.adoption.cgroup_parent:
+        raise Error(
+            f"cannot start container '{plan.name}' again: it was created for another place in the cgroup tree,"
+            f" '{taken.cgroup_parent or 'the engine default'}'",
+            hint=f"Remove it with 'docker rm {plan.name}', or use --rm, which makes a new one at every start.",
+        )
+    log.info(f"starting the stopped container '{plan.name}' again as it was created; use --rm for a new one")
+    return taken.id
+
+
+def _remove(engine: Engine, container_id: str) -> None:
+    try:
+        engine.remove(container_id)
+    except Error as error:
+        log.warning(f"cannot remove container {container_id[:12]}, ignoring: {error}")
+
+
+def _explained(error: EngineError, plan: LaunchPlan) -> EngineError:
+    """What an administrator should read when the engine does not create the container."""
+    name = f" '{plan.name}'" if plan.name else ""
+    hint = "Pull it with 'docker pull', or use --pull=missing." if error.http_status == 404 else ""
+    return EngineError(f"cannot create container{name}: {error}", http_status=error.http_status, hint=hint)

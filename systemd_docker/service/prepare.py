@@ -1,0 +1,122 @@
+"""From a command line to a plan: what has to be asked of the engine and the service manager first is asked here."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from systemd_docker import jsonobj, log, plan, systemctl
+from systemd_docker import unit as unit_room
+from systemd_docker.engine import client, wire
+from systemd_docker.errors import Error, UsageError
+from systemd_docker.options.request import Client, create_request
+from systemd_docker.record import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from systemd_docker.jsonobj import JsonObject
+    from systemd_docker.options.grammar import RunOptions
+    from systemd_docker.options.own import OwnOptions
+    from systemd_docker.unit import UnitContext, UnitProperties
+
+SHOW_TIMEOUT_SEC = 5
+"""For systemctl's answer, which takes 10 ms; a manager that is being reloaded takes longer."""
+
+MAX_CLIENT_FILE_BYTES = 16 * 1024 * 1024
+"""Of an --env-file, a seccomp profile, docker's config.json: more is a mistake, and would stay in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The plan, and what else is known by then."""
+
+    plan: plan.LaunchPlan
+    properties: UnitProperties
+    info: client.EngineInfo
+
+
+def connect(unit: UnitContext, wait: wire.Wait = wire.wait_ready) -> client.Engine:
+    """The local engine. Raises Error: $DOCKER_HOST names one that is not local; EngineUnreachableError."""
+    scheme, _, path = unit.engine_address.partition("://")
+    if scheme != "unix" or not path.startswith("/"):
+        raise Error(
+            f"the engine at '{unit.engine_address}' is not on this host, so its containers cannot be part of a unit",
+            hint=f"Set DOCKER_HOST=unix://{unit_room.DEFAULT_SOCKET}, or leave it unset.",
+        )
+    return client.connect(path, api=unit.environ.get("DOCKER_API_VERSION", ""), wait=wait)
+
+
+def prepare(own: OwnOptions, options: RunOptions, unit: UnitContext, engine: client.Engine) -> Prepared:
+    """Raises Error where the command line, the unit or the engine leaves no plan."""
+    question = _ask_manager(unit)
+    try:
+        request = create_request(options, client_side(unit, engine), plain=unit.is_plain)
+        info = engine.info()
+        properties = _properties(question)
+    finally:
+        if question is not None:
+            question.close()
+    made = plan.make_plan(own, options, request, unit, properties, info, plain=unit.is_plain)
+    return Prepared(made, properties, info)
+
+
+def client_side(unit: UnitContext, engine: client.Engine) -> Client:
+    """What the docker CLI would consult on its own side."""
+    return Client(
+        environ=unit.environ,
+        directory=unit.directory,
+        read_file=read_file,
+        config=_read_config(unit.docker_config_path),
+        api=engine.api,
+        socket_path=engine.socket_path,
+        stdin_usable=_is_stdin_usable(),
+    )
+
+
+def read_file(path: str) -> bytes:
+    """Raises OSError; UsageError past MAX_CLIENT_FILE_BYTES."""
+    with open(path, "rb") as file:
+        data = file.read(MAX_CLIENT_FILE_BYTES + 1)
+    if len(data) > MAX_CLIENT_FILE_BYTES:
+        raise UsageError(f"'{path}' is larger than {MAX_CLIENT_FILE_BYTES >> 20} MiB")
+    return data
+
+
+def _read_config(path: str) -> JsonObject:
+    try:
+        return jsonobj.parse_object(read_file(path))
+    except FileNotFoundError:
+        return {}
+    except (OSError, jsonobj.JsonError) as error:
+        # The docker CLI goes on without it as well.
+        log.warning(f"cannot read '{path}', ignoring: {error}")
+        return {}
+
+
+def _is_stdin_usable() -> bool:
+    """Whether standard input is there to be read: systemd gives a unit /dev/null unless StandardInput= says more."""
+    try:
+        status = os.fstat(0)
+    except OSError:
+        return False
+    return status.st_rdev != os.makedev(1, 3)
+
+
+def _ask_manager(unit: UnitContext) -> systemctl.Question | None:
+    if not unit.name:
+        return None
+    try:
+        return systemctl.Question(unit.name, unit_room.PROPERTIES, unit.environ, user=unit.is_user)
+    except OSError as error:
+        log.warning(f"cannot run systemctl, ignoring: {error}")
+        return None
+
+
+def _properties(question: systemctl.Question | None) -> UnitProperties:
+    if question is None:
+        return unit_room.UnitProperties()
+    try:
+        return unit_room.parse_properties(question.answer(time.monotonic() + SHOW_TIMEOUT_SEC))
+    except TimeoutError as error:
+        log.warning(f"{error}, ignoring: the wrapper stays the main process")
+        return unit_room.UnitProperties()

@@ -1,0 +1,101 @@
+"""Signals as a readable socket, in arrival order; and a Wait that a signal to stop ends.
+
+From the first moment on no signal kills this process by itself: whoever dies of SIGTERM before its container does
+leaves systemd waiting for TimeoutStopSec= (seen in one to three of ten stops).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import signal
+import socket
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""What asks for the end: systemd's KillSignal= unless told otherwise, and Ctrl-C."""
+
+PASSED_ON = (
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGWINCH,
+    signal.SIGALRM,
+    signal.SIGCONT,
+    signal.SIGPWR,
+)
+"""What is the payload's business; docker-run(1), --sig-proxy."""
+
+_READ_BYTES = 64
+
+
+class StopRequestedError(Exception):
+    """A signal to stop came while there was nothing yet that could be stopped."""
+
+    def __init__(self, signo: signal.Signals) -> None:
+        super().__init__(signo.name)
+        self.signo = signo
+
+
+class Signals:
+    """Owns the two sockets and the handlers until close()."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        self._pending: list[signal.Signals] = []
+        self.can_interrupt = True
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for signo in STOP_SIGNALS + PASSED_ON:
+            signal.signal(signo, _ignore)
+        # A reader of our output that went away is an error of write(2), not our end.
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+    def fileno(self) -> int:
+        return self._reader.fileno()
+
+    def read(self) -> list[signal.Signals]:
+        """Every signal since the last call, those that came during a wait() included."""
+        with contextlib.suppress(BlockingIOError):
+            self._pending += [signal.Signals(number) for number in self._reader.recv(_READ_BYTES)]
+        taken, self._pending = self._pending, []
+        return taken
+
+    def wait(self, fd: int, events: int, deadline: float) -> None:
+        """A wire.Wait. Raises StopRequestedError at a signal to stop while can_interrupt; other signals are kept."""
+        poll = select.poll()
+        poll.register(fd, events)
+        poll.register(self._reader, select.POLLIN)
+        while True:
+            left_sec = deadline - time.monotonic()
+            ready = {ready_fd for ready_fd, _ in poll.poll(max(0.0, left_sec) * 1000)}
+            if self._reader.fileno() in ready:
+                self._pending = self.read()
+                self._raise_if_stopped()
+                # Until somebody reads them again they would end every poll at once.
+                continue
+            if ready:
+                return
+            raise TimeoutError(f"no answer within the deadline on fd {fd}")
+
+    def _raise_if_stopped(self) -> None:
+        for signo in self._pending:
+            if self.can_interrupt and signo in STOP_SIGNALS:
+                raise StopRequestedError(signo)
+
+    def close(self) -> None:
+        signal.set_wakeup_fd(-1)
+        for signo in (*STOP_SIGNALS, *PASSED_ON, signal.SIGPIPE):
+            signal.signal(signo, signal.SIG_DFL)
+        self._reader.close()
+        self._writer.close()
+
+
+def _ignore(signo: int, frame: FrameType | None) -> None:
+    """The wake-up descriptor carries the signal; a Python handler is only what keeps the kernel's default away."""

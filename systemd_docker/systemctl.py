@@ -1,0 +1,84 @@
+"""What the service manager knows of a unit, asked through systemctl(1) while we do something else.
+
+A child process rather than D-Bus: it is asked once, before the engine's work begins and read after it, so it costs no
+time; it speaks the private socket where no bus runs; and no D-Bus client stays in memory for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MAX_ANSWER_BYTES = 64 * 1024
+
+_ENVIRONMENT = ("PATH", "HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "SYSTEMCTL_FORCE_BUS")
+"""What the child gets of ours; above all not NOTIFY_SOCKET=."""
+
+
+class Question:
+    """`systemctl show`, running. Owns the child and the pipe until answer() or close()."""
+
+    def __init__(self, unit: str, properties: Sequence[str], environ: Mapping[str, str], *, user: bool) -> None:
+        """Raises OSError: ENOENT, there is no systemctl."""
+        argv = ["systemctl", *(["--user"] if user else []), "show", f"--property={','.join(properties)}", "--", unit]
+        kept = {name: environ[name] for name in _ENVIRONMENT if name in environ} | {"LC_ALL": "C", "PAGER": ""}
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            self._pid = os.posix_spawnp(
+                "systemctl",
+                argv,
+                kept,
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, writer, 1),
+                    (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
+                ],
+                setsigdef=(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE),
+            )
+        except OSError:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
+        self._reader = reader
+
+    def answer(self, deadline: float) -> dict[str, str]:
+        """{"KillMode": "mixed", ...} as far as the manager knows the properties, {} where it answered nothing.
+
+        Raises TimeoutError at the deadline (monotonic). Either way the child is gone afterwards.
+        """
+        text = bytearray()
+        poll = select.poll()
+        poll.register(self._reader, select.POLLIN)
+        try:
+            while True:
+                left_sec = deadline - time.monotonic()
+                if left_sec <= 0 or not poll.poll(left_sec * 1000):
+                    raise TimeoutError("systemctl show does not answer")
+                piece = os.read(self._reader, 4096)
+                text += piece
+                if not piece or len(text) > MAX_ANSWER_BYTES:
+                    return parse_show(text.decode(errors="replace"))
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the child, whatever it does, and reap it."""
+        if self._pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            os.close(self._reader)
+            self._pid = 0
+
+
+def parse_show(text: str) -> dict[str, str]:
+    """The Key=value lines of systemctl(1)'s show."""
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)

@@ -1,0 +1,205 @@
+"""Everything the service manager told us, read once: our environment, our cgroup, our unit's properties.
+
+The only room that reads os.environ; who needs a variable gets it from the UnitContext.
+"""
+
+from __future__ import annotations
+
+import os
+
+from systemd_docker import cgroup, journal
+from systemd_docker.record import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_SOCKET = "/var/run/docker.sock"
+"""Where the docker CLI looks without $DOCKER_HOST or a context."""
+
+PROPERTIES = ("NotifyAccess", "KillMode", "KillSignal", "TimeoutStopUSec", "Type", "Delegate", "ControlGroup")
+"""What we ask `systemctl show` for; org.freedesktop.systemd1(5), "Service Unit Objects"."""
+
+INFINITY_USEC = 2**64 - 1
+
+_TIMESPAN_USEC = {
+    "us": 1,
+    "ms": 1000,
+    "s": 1_000_000,
+    "min": 60_000_000,
+    "h": 3_600_000_000,
+    "d": 86_400_000_000,
+    "w": 604_800_000_000,
+    "month": 2_629_800_000_000,
+    "y": 31_557_600_000_000,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UnitContext:
+    """This invocation, as the environment and /proc tell it.
+
+    name:           "web.service"; "" when no service manager started us as a service.
+    cgroup:         the unit's own cgroup, without anything below it, in systemd's hierarchy; None with name "".
+    is_user:        whether the manager is a user's (`systemctl --user`).
+    is_delegated:   whether systemd marked that cgroup as delegated.
+    unified:        whether systemd's hierarchy is cgroup v2.
+    invocation_id:  32 hex digits, or "".
+    notify_socket:  $NOTIFY_SOCKET, or "".
+    watchdog_usec:  $WATCHDOG_USEC where it is meant for us, else 0.
+    directory:      the working directory, absolute.
+    runtime_directory: where small things of this invocation may live: the unit's RuntimeDirectory= if it has one.
+    """
+
+    name: str
+    cgroup: cgroup.Cgroup | None
+    is_user: bool
+    is_delegated: bool
+    unified: bool
+    invocation_id: str
+    notify_socket: str
+    watchdog_usec: int
+    stdout_is_journal: bool
+    stderr_is_journal: bool
+    directory: str
+    runtime_directory: str
+    environ: Mapping[str, str]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the create request is to be docker's and nothing else; for comparing the two."""
+        return self.environ.get("SYSTEMD_DOCKER_PLAIN") == "1"
+
+    @property
+    def engine_address(self) -> str:
+        """$DOCKER_HOST as it is, or the default socket's."""
+        return self.environ.get("DOCKER_HOST") or f"unix://{DEFAULT_SOCKET}"
+
+    @property
+    def docker_config_path(self) -> str:
+        """The docker CLI's configuration file, which need not exist."""
+        directory = self.environ.get("DOCKER_CONFIG") or f"{self.environ.get('HOME', '/root')}/.docker"
+        return f"{directory}/config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitProperties:
+    """What the service manager knows of our unit; see systemd.service(5), systemd.kill(5).
+
+    Where the manager did not answer, every field is the empty string or the most cautious value.
+
+    timeout_stop_usec: TimeoutStopSec=, INFINITY_USEC for "infinity".
+    """
+
+    type: str = ""
+    notify_access: str = ""
+    kill_mode: str = ""
+    kill_signal: int = 15
+    timeout_stop_usec: int = 90_000_000
+    is_delegated: bool = False
+    control_group: str = ""
+
+
+def read_unit(environ: Mapping[str, str] | None = None, proc: str = "/proc") -> UnitContext:
+    """Read the context of this process; environ is os.environ unless a test says otherwise."""
+    if environ is None:
+        environ = dict(os.environ)
+    name, service_cgroup = _read_service(proc)
+    journal_stream = environ.get("JOURNAL_STREAM", "")
+    return UnitContext(
+        name=name,
+        cgroup=service_cgroup,
+        is_user=service_cgroup is not None and "/user@" in service_cgroup.path,
+        is_delegated=service_cgroup is not None and service_cgroup.is_delegated(),
+        unified=_is_unified(proc),
+        invocation_id=environ.get("INVOCATION_ID", ""),
+        notify_socket=environ.get("NOTIFY_SOCKET", ""),
+        watchdog_usec=_watchdog_usec(environ),
+        stdout_is_journal=journal.is_stream(1, journal_stream),
+        stderr_is_journal=journal.is_stream(2, journal_stream),
+        directory=_working_directory(),
+        runtime_directory=environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+        or environ.get("XDG_RUNTIME_DIR")
+        or "/run",
+        environ=environ,
+    )
+
+
+def service_of(path: str) -> tuple[str, str]:
+    """("web.service", "/system.slice/web.service") of the path of any cgroup in it; ("", "") where there is none.
+
+    The last component that ends in .service counts: a user manager's services are below its own user@1000.service,
+    and what follows is the unit's own affair, DelegateSubgroup= for one.
+    """
+    components = path.split("/")
+    for index in range(len(components) - 1, 0, -1):
+        if components[index].endswith(".service"):
+            return unescape_component(components[index]), "/".join(components[: index + 1])
+    return "", ""
+
+
+def unescape_component(component: str) -> str:
+    """A cgroup's name without the "_" that systemd puts before names the kernel might use itself."""
+    return component.removeprefix("_")
+
+
+def parse_properties(shown: Mapping[str, str]) -> UnitProperties:
+    """From the answer of `systemctl show` for PROPERTIES."""
+    if not shown.get("KillMode"):
+        return UnitProperties()
+    signal_number = shown.get("KillSignal", "")
+    return UnitProperties(
+        type=shown.get("Type", ""),
+        notify_access=shown.get("NotifyAccess", ""),
+        kill_mode=shown["KillMode"],
+        kill_signal=int(signal_number) if signal_number.isdecimal() else 15,
+        timeout_stop_usec=parse_timespan_usec(shown.get("TimeoutStopUSec", "")),
+        is_delegated=shown.get("Delegate") == "yes",
+        control_group=shown.get("ControlGroup", ""),
+    )
+
+
+def parse_timespan_usec(text: str) -> int:
+    """ "1min 30s" -> 90000000, "infinity" -> INFINITY_USEC; as `systemctl show` prints them, systemd.time(7).
+
+    What is not a time span is infinity: nothing may be cut short by a misunderstanding.
+    """
+    total_usec = 0
+    for word in text.split():
+        digits = word.rstrip("abcdefghijklmnopqrstuvwxyz")
+        unit = word[len(digits) :]
+        if not digits.isdecimal() or unit not in _TIMESPAN_USEC:
+            return INFINITY_USEC
+        total_usec += int(digits) * _TIMESPAN_USEC[unit]
+    return total_usec if text.strip() else INFINITY_USEC
+
+
+def _read_service(proc: str) -> tuple[str, cgroup.Cgroup | None]:
+    try:
+        own = cgroup.read_hierarchies(proc).of_service(cgroup.read_proc_cgroup("self", proc))
+    except (LookupError, OSError):
+        # No cgroup filesystem in sight: whoever started us, no service manager did.
+        return "", None
+    name, path = service_of(own.path)
+    return name, cgroup.Cgroup(own.mount, path) if name else None
+
+
+def _is_unified(proc: str) -> bool:
+    try:
+        return cgroup.read_hierarchies(proc).is_unified
+    except (LookupError, OSError):
+        return False
+
+
+def _watchdog_usec(environ: Mapping[str, str]) -> int:
+    """See sd_watchdog_enabled(3): the variables may be another process's, inherited."""
+    usec, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
+    return int(usec) if usec.isdecimal() and pid in ("", str(os.getpid())) else 0
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        # The directory we were started in is gone; systemd.exec(5) has "/" as the default.
+        return "/"
