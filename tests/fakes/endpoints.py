@@ -342,6 +342,7 @@ def pull(engine: FakeEngine, exchange: Exchange) -> None:
     if not failed:
         with engine.changed:
             engine.images[reference] = engine.image | {"RepoTags": [reference]}
+            engine.changed.notify_all()
     exchange.connection.end_chunks()
 
 
