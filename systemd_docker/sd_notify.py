@@ -72,7 +72,8 @@ class Notifier:
         if self.enabled:
             from systemd import _daemon
 
-            _daemon.notify(encode(assignments), fds=list(fds) or None)
+            # Its argument may not be None, and an empty list is sent as ancillary data without anything in it.
+            _daemon.notify(encode(assignments), **({"fds": list(fds)} if fds else {}))
 
     def start_barrier(self) -> int:
         """An fd, the caller's, that hangs up (POLLHUP) when the manager has acted on everything sent so far.

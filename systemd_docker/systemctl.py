@@ -25,14 +25,22 @@ _ENVIRONMENT = ("PATH", "HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "
 class Question:
     """`systemctl show`, running. Owns the child and the pipe until answer() or close()."""
 
-    def __init__(self, unit: str, properties: Sequence[str], environ: Mapping[str, str], *, user: bool) -> None:
+    def __init__(
+        self,
+        unit: str,
+        properties: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        user: bool,
+        program: str = "systemctl",
+    ) -> None:
         """Raises OSError: ENOENT, there is no systemctl."""
-        argv = ["systemctl", *(["--user"] if user else []), "show", f"--property={','.join(properties)}", "--", unit]
+        argv = [program, *(["--user"] if user else []), "show", f"--property={','.join(properties)}", "--", unit]
         kept = {name: environ[name] for name in _ENVIRONMENT if name in environ} | {"LC_ALL": "C", "PAGER": ""}
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
             self._pid = os.posix_spawnp(
-                "systemctl",
+                program,
                 argv,
                 kept,
                 file_actions=[

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from systemd_docker import log
 from tests.fakes.engine import FakeEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +62,14 @@ def engine(tmp_path: Path) -> Iterator[FakeEngine]:
     """A fake engine of the newest API version that answers are recorded for."""
     with FakeEngine(tmp_path / "docker.sock") as engine:
         yield engine
+
+
+@pytest.fixture
+def logged(tmp_path: Path) -> Iterator[Callable[[], list[str]]]:
+    """The lines that we logged since the test began, whenever it asks."""
+    path = tmp_path / "logged"
+    before = log.messages
+    log.messages = log.Log(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC))
+    yield lambda: path.read_text().splitlines()
+    os.close(log.messages.fd)
+    log.messages = before

@@ -34,7 +34,8 @@ class Demultiplexer:
     def feed(self, data: memoryview) -> Iterator[tuple[int, memoryview]]:
         """Raises FrameError. The pieces are views of data."""
         if not self._framed:
-            yield STDOUT, data
+            if data:
+                yield STDOUT, data
             return
         while data:
             if self._left:

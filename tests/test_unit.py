@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from systemd_docker import unit
+from systemd_docker.unit import INFINITY_USEC, UnitProperties
+
+MOUNTINFO = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+
+
+def fake_proc(directory: Path, cgroup_text: str) -> str:
+    (directory / "self").mkdir()
+    (directory / "self/mountinfo").write_text(MOUNTINFO)
+    (directory / "self/cgroup").write_text(cgroup_text)
+    return str(directory)
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "service"),
+    [
+        ("/system.slice/web.service", "web.service", "/system.slice/web.service"),
+        ("/system.slice/web.service/supervisor", "web.service", "/system.slice/web.service"),
+        (
+            "/user.slice/user-1.slice/user@1.service/app.slice/web.service/supervisor",
+            "web.service",
+            "/user.slice/user-1.slice/user@1.service/app.slice/web.service",
+        ),
+        ("/system.slice/_cpu.service", "cpu.service", "/system.slice/_cpu.service"),
+        ("/system.slice/docker@a\\x2db.service", "docker@a\\x2db.service", "/system.slice/docker@a\\x2db.service"),
+        ("/user.slice/user-0.slice/session-1.scope", "", ""),
+        ("/", "", ""),
+    ],
+)
+def test_the_service_is_the_last_component_that_is_one(path: str, name: str, service: str) -> None:
+    assert unit.service_of(path) == (name, service)
+
+
+def test_everything_is_read_once(tmp_path: Path) -> None:
+    environ = {
+        "INVOCATION_ID": "0123456789abcdef0123456789abcdef",
+        "NOTIFY_SOCKET": "/run/systemd/notify",
+        "WATCHDOG_USEC": "2000000",
+        "WATCHDOG_PID": str(os.getpid()),
+        "RUNTIME_DIRECTORY": "/run/web:/run/other",
+        "DOCKER_CONFIG": "/etc/docker-cli",
+    }
+
+    context = unit.read_unit(environ, fake_proc(tmp_path, "0::/system.slice/web.service/supervisor\n"))
+
+    assert context.name == "web.service"
+    assert context.cgroup is not None
+    assert context.cgroup.path == "/system.slice/web.service"
+    assert context.unified
+    assert not context.is_user
+    assert context.watchdog_usec == 2_000_000
+    assert context.runtime_directory == "/run/web"
+    assert context.docker_config_path == "/etc/docker-cli/config.json"
+    assert context.engine_address == "unix:///var/run/docker.sock"
+
+
+def test_a_shell_is_no_service(tmp_path: Path) -> None:
+    context = unit.read_unit({}, fake_proc(tmp_path, "0::/user.slice/user-0.slice/session-1.scope\n"))
+
+    assert context.name == ""
+    assert context.cgroup is None
+    assert context.runtime_directory == "/run"
+
+
+def test_no_cgroup_filesystem_is_no_service(tmp_path: Path) -> None:
+    assert unit.read_unit({}, str(tmp_path)).name == ""
+
+
+@pytest.mark.parametrize("environ", [{"WATCHDOG_USEC": "x"}, {"WATCHDOG_USEC": "5", "WATCHDOG_PID": "1"}, {}])
+def test_a_watchdog_that_is_not_ours_is_none(environ: dict[str, str], tmp_path: Path) -> None:
+    assert unit.read_unit(environ, str(tmp_path)).watchdog_usec == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "usec"),
+    [
+        ("1min 30s", 90_000_000),
+        ("0", INFINITY_USEC),
+        ("5s", 5_000_000),
+        ("1h 1min 1s 1ms 1us", 3_661_001_001),
+        ("1w 2d", 777_600_000_000),
+        ("infinity", INFINITY_USEC),
+        ("", INFINITY_USEC),
+        ("[not set]", INFINITY_USEC),
+    ],
+)
+def test_time_spans_are_read_as_systemctl_prints_them(text: str, usec: int) -> None:
+    assert unit.parse_timespan_usec(text) == usec
+
+
+def test_properties_come_from_systemctl_show() -> None:
+    shown = {
+        "Type": "notify",
+        "NotifyAccess": "all",
+        "KillMode": "control-group",
+        "KillSignal": "3",
+        "TimeoutStopUSec": "1min 30s",
+        "Delegate": "yes",
+        "ControlGroup": "/system.slice/web.service",
+    }
+
+    assert unit.parse_properties(shown) == UnitProperties(
+        "notify", "all", "control-group", 3, 90_000_000, is_delegated=True, control_group="/system.slice/web.service"
+    )
+
+
+@pytest.mark.parametrize("shown", [{}, {"Type": "notify"}])
+def test_a_manager_that_does_not_answer_leaves_the_cautious_values(shown: dict[str, str]) -> None:
+    assert unit.parse_properties(shown) == UnitProperties()
