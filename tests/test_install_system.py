@@ -130,6 +130,24 @@ def test_an_interrupted_write_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == [target.name]
 
 
+def test_launchers_run_without_site_and_from_anywhere(tmp_path: Path) -> None:
+    install(tmp_path)
+    launcher = tmp_path / "usr/local/lib/systemd/system-generators/systemd-docker-generator"
+    (tmp_path / "systemd_docker.py").write_text("raise SystemExit('imported from the working directory')")
+    output = tmp_path / "generator"
+    output.mkdir()
+
+    result = subprocess.run(
+        [launcher, "--dry-run", output],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        check=False,
+    )
+
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
 def test_a_launcher_finds_every_dependency(tmp_path: Path) -> None:
     install(tmp_path)
     launcher = (tmp_path / "usr/local/bin/systemd-docker").read_text()
