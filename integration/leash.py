@@ -1,0 +1,29 @@
+"""Commands on a leash: whatever they start ends with this process, even when it is killed with SIGKILL.
+
+setpriv(1) asks the kernel to kill unshare(1) when we die, and unshare the same for its child, which is PID 1 of a
+PID namespace: with it the kernel ends everybody in there. Mounts are made in a mount namespace of their own and
+vanish with its last process.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LEASH = (
+    "setpriv", "--pdeathsig=KILL",
+    "unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc",
+)  # fmt: skip
+"""Put in front of a command's words. The process to wait for, or to kill, is unshare."""
+
+
+def run_on_leash(argv: Sequence[str], *, stdin: bytes = b"") -> bytes:
+    """Run a command to its end and return its stdout, or fail showing both streams."""
+    result = subprocess.run([*LEASH, *argv], input=stdin, capture_output=True, check=False)
+    if result.returncode != 0:
+        output = (result.stdout + result.stderr).decode(errors="replace")
+        raise ChildProcessError(f"{' '.join(argv)}: exit status {result.returncode}\n{output}")
+    return result.stdout

@@ -1,0 +1,221 @@
+"""A booted machine with systemd and an engine inside: what an integration test talks to.
+
+Commands enter its namespaces through nsenter(1), in about 15 ms, so nothing has to run inside to be talked to. How it
+boots is integration.nspawn's business.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from integration.readiness import notify_socket, wait_until_ready
+from integration.root import SUITES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Literal
+
+    from integration.root import Driver
+
+    Hierarchy = Literal["unified", "hybrid"]
+
+T = TypeVar("T")
+
+COMMAND_TIMEOUT_SEC = 60
+
+UNIT_DIRECTORY = "/etc/systemd/system"
+
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+}
+
+# nsenter --cgroup changes only what we see of the cgroup tree; this shell brings the command into the machine's.
+_ENTER = 'cgroups=$1; shift; for cgroup in $cgroups; do echo 0 >"$cgroup/cgroup.procs"; done; exec nsenter "$@"'
+
+_TIMED_OUT = 124
+"""timeout(1)'s exit status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """Which machine: a suite, and what is to be different from the suite's own choice.
+
+    driver:    the engine's cgroup driver, "" for the suite's.
+    hierarchy: "hybrid" is cgroup v1 controllers with systemd on v2, see systemd's CGROUP_DELEGATION.
+    """
+
+    suite: str
+    driver: Driver | Literal[""] = ""
+    hierarchy: Hierarchy = "unified"
+
+    @property
+    def cgroup_driver(self) -> Driver:
+        return self.driver or SUITES[self.suite].driver
+
+    def __str__(self) -> str:
+        parts = (self.suite, self.driver, self.hierarchy if self.hierarchy != "unified" else "")
+        return "-".join(part for part in parts if part)
+
+
+def poll(probe: Callable[[], T | None], *, what: str, timeout_sec: float = 30) -> T:
+    """Call probe until it answers, neither None nor False; fail with what was being waited for."""
+    deadline = time.monotonic() + timeout_sec
+    while not (answer := probe()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"gave up after {timeout_sec} s waiting for {what}")
+        time.sleep(0.05)
+    return answer
+
+
+class CommandError(AssertionError):
+    """A command in a machine failed; the message shows it and both of its streams."""
+
+    def __init__(self, command: str, result: subprocess.CompletedProcess[str]) -> None:
+        super().__init__(f"{command!r} exited {result.returncode}\n{result.stdout}\n{result.stderr}")
+        self.exit_status = result.returncode
+        self.stderr = result.stderr
+
+
+@dataclass(slots=True)
+class Machine:
+    """One booted machine.
+
+    state:    the host's directory for this machine: its console is in there.
+    launcher: the host's process that ends with it.
+    leader:   its PID 1, as the host sees it; another one after each reboot.
+    units:    what was installed through install_unit(), for whoever tidies up.
+    """
+
+    name: str
+    spec: Spec
+    state: Path
+    launcher: int
+    leader: int = 0
+    units: list[str] = field(default_factory=list)
+
+    def run(
+        self, command: str, *, stdin: bytes = b"", as_unit: bool = False, timeout_sec: int = COMMAND_TIMEOUT_SEC
+    ) -> str:
+        """Run a shell command line inside; return its stdout, stripped, or fail showing both streams.
+
+        as_unit: as a transient service (its own cgroup, $JOURNAL_STREAM and so on), in about 60 ms.
+        """
+        result = self.attempt(command, stdin=stdin, as_unit=as_unit, timeout_sec=timeout_sec)
+        if result.returncode != 0:
+            raise CommandError(command, result)
+        return result.stdout.strip()
+
+    def attempt(
+        self, command: str, *, stdin: bytes = b"", as_unit: bool = False, timeout_sec: int = COMMAND_TIMEOUT_SEC
+    ) -> subprocess.CompletedProcess[str]:
+        """Like run(), for commands that may fail: the result has returncode, stdout and stderr."""
+        shell = ["sh", "-euc", command]
+        if as_unit:
+            limit = f"--property=RuntimeMaxSec={timeout_sec}"
+            shell = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", limit, "--", *shell]
+        argv = self.entering(["timeout", "--kill-after=5", str(timeout_sec), *shell])
+        result = subprocess.run(argv, input=stdin, capture_output=True, env=ENVIRONMENT, check=False)
+        if result.returncode == _TIMED_OUT:
+            raise TimeoutError(
+                f"{command!r} did not end within {timeout_sec} s\n{result.stdout!r}\n{result.stderr!r}"
+            )
+        stdout, stderr = (stream.decode(errors="replace") for stream in (result.stdout, result.stderr))
+        return subprocess.CompletedProcess(command, result.returncode, stdout, stderr)
+
+    def entering(self, argv: Sequence[str]) -> list[str]:
+        """The host's command line that runs argv inside."""
+        namespaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
+        cgroups = " ".join(str(directory) for directory in self._command_cgroups())
+        return ["sh", "-euc", _ENTER, "enter", cgroups, f"--target={self.leader}", *namespaces, "--", *argv]
+
+    def _command_cgroups(self) -> Iterator[Path]:
+        """A cgroup of our own in each hierarchy of the machine, beside those that its systemd manages."""
+        for line in Path(f"/proc/{self.leader}/cgroup").read_text().splitlines():
+            _id, controllers, path = line.split(":", 2)
+            if path.endswith("/init.scope"):
+                directory = hierarchy_mount(controllers) / path.removesuffix("/init.scope").lstrip("/") / "commands"
+                directory.mkdir(exist_ok=True)
+                yield directory
+
+    def reboot(self) -> None:
+        """As an administrator does it; return when the machine is up again. What was written stays."""
+        with notify_socket(self.state / "notify") as notify:
+            self.attempt("systemctl reboot")
+            self.leader = wait_until_ready(notify, self.launcher)
+
+    def show(self, unit: str, prop: str) -> str:
+        """One property of a unit, as systemctl(1) prints it."""
+        return self.run(f"systemctl show --value --property={prop} {shlex.quote(unit)}")
+
+    def install_unit(self, name: str, text: str) -> None:
+        """Write a unit file ("web.service") or drop-in ("web.service.d/10-limit.conf") and reload."""
+        self.write(f"{UNIT_DIRECTORY}/{name}", text)
+        self.units.append(name)
+        self.run("systemctl daemon-reload")
+
+    def write(self, path: str, text: str, *, mode: str = "644") -> None:
+        """Write a file inside, making its directories."""
+        target = shlex.quote(path)
+        self.run(f"mkdir -p $(dirname {target}); cat >{target}; chmod {mode} {target}", stdin=text.encode())
+
+    def copy(self, source: Path, target: str) -> None:
+        """Copy a file, or a directory's contents, from the host to target, a path inside."""
+        place = shlex.quote(target)
+        if source.is_dir():
+            tree = subprocess.run(["tar", "-C", source, "-c", "."], check=True, stdout=subprocess.PIPE).stdout
+            self.run(f"mkdir -p {place}; tar -C {place} -x", stdin=tree)
+        else:
+            mode = oct(source.stat().st_mode & 0o777)[2:]
+            content = source.read_bytes()
+            self.run(f"mkdir -p $(dirname {place}); cat >{place}; chmod {mode} {place}", stdin=content)
+
+    def path(self, inside: str) -> Path:
+        """The host's path of a file inside. An absolute symbolic link on the way would lead to the host's files."""
+        return Path(f"/proc/{self.leader}/root/{inside.lstrip('/')}")
+
+    def journal(self, *matches: str) -> list[dict[str, str]]:
+        """Journal records as journalctl(1) selects them; fields are text, also where they are not valid UTF-8."""
+        words = shlex.join(["journalctl", "--all", "--no-pager", "--output=json", *matches])
+        return [_text_fields(json.loads(line)) for line in self.run(words).splitlines()]
+
+    def console(self) -> str:
+        """What the machine printed to its console, without the escape sequences."""
+        text = (self.state / "console").read_text(errors="replace")
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text)
+
+
+def _text_fields(record: dict[str, object]) -> dict[str, str]:
+    """journalctl writes a field that is not UTF-8 as a list of bytes, one that occurs twice as a list of values."""
+
+    def text(value: object) -> str:
+        if isinstance(value, list) and all(isinstance(item, int) for item in value):
+            return bytes(value).decode(errors="replace")
+        return "\n".join(map(text, value)) if isinstance(value, list) else str(value)
+
+    return {key: text(value) for key, value in record.items()}
+
+
+def hierarchy_mount(controllers: str) -> Path:
+    """Where the host mounts a cgroup hierarchy, named as in /proc/PID/cgroup: "" is v2, others e.g. "cpu,cpuacct".
+
+    See proc_pid_mountinfo(5): the file system's type and options stand behind a " - ".
+    """
+    wanted = {f"name={controllers[5:]}"} if controllers.startswith("name=") else set(controllers.split(","))
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        before, after = line.split(" - ", 1)
+        kind, _source, options = after.split(" ", 2)
+        root, mount = before.split(" ")[3:5]
+        found = kind == "cgroup2" if controllers == "" else kind == "cgroup" and wanted <= set(options.split(","))
+        if found and root == "/":
+            return Path(mount)
+    raise LookupError(f"the cgroup hierarchy '{controllers}' is not mounted")

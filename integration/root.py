@@ -1,0 +1,140 @@
+"""Base roots: Debian with systemd, the engine, and what a user of systemd-docker installs with apt, one per suite.
+
+Built by mmdebstrap(1) from the mirror and with the download options of the host's own apt. `python3 -m
+integration.root [SUITE...]` builds them ahead of the tests.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from integration import cache
+from integration.leash import run_on_leash
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Literal
+
+    Driver = Literal["systemd", "cgroupfs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """One Debian release.
+
+    packages: what it needs besides PACKAGES.
+    driver:   the engine's cgroup driver on machines that do not ask for another one.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    driver: Driver
+
+
+SUITES = {
+    suite.name: suite
+    for suite in (
+        Suite("bookworm", (), "cgroupfs"),  # systemd 252, Engine 20.10
+        Suite("trixie", ("docker-cli",), "systemd"),  # systemd 257, Engine 26.1
+    )
+}
+
+PACKAGES = (
+    "systemd", "systemd-sysv", "dbus", "docker.io", "iptables",
+    "python3", "python3-venv", "python3-docker", "python3-systemd", "python3-sdnotify",
+    "busybox-static", "ca-certificates", "iproute2", "mount", "passwd", "procps",
+)  # fmt: skip
+
+MASKED = (
+    "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
+    "e2scrub_reap.service", "fstrim.timer", "systemd-tmpfiles-clean.timer",  # would run in the middle of a test
+    "console-getty.service", "getty@tty1.service", "systemd-firstboot.service",  # nobody is at the console
+    "systemd-modules-load.service", "systemd-timesyncd.service", "systemd-networkd-wait-online.service",
+    "dev-hugepages.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",  # the kernel is the host's
+)  # fmt: skip
+
+OPTIONS = (
+    "--variant=essential", "--mode=root", "--format=directory",
+    '--aptopt=Acquire::Languages "none"',
+    # A mirror that was frozen in time is as good for a test. Signatures are checked nevertheless.
+    '--aptopt=Acquire::Check-Valid-Until "false"',
+    "--dpkgopt=force-unsafe-io",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    "--customize-hook=rm -f $1/etc/apt/apt.conf.d/99mmdebstrap",
+)  # fmt: skip
+
+DOWNLOAD_OPTIONS = (
+    "Acquire::http",
+    "Acquire::https",
+    "Acquire::Retries",
+    "Acquire::Check-Date",
+    "Acquire::ForceIPv4",
+)
+"""Subtrees of the host's apt.conf(5) that say how packages are reached."""
+
+
+def base_root(suite: Suite) -> Path:
+    """The directory of this suite's root; a first call builds it, in half a minute to a minute."""
+    recipe = cache.digest(suite, PACKAGES, MASKED, OPTIONS)
+    return cache.entry(suite.name, recipe, lambda path: _build(suite, path))
+
+
+def _build(suite: Suite, path: Path) -> None:
+    packages = ",".join((*PACKAGES, *suite.packages))
+    bootstrap([*OPTIONS, f"--include={packages}"], suite.name, path)
+    for unit in MASKED:
+        (path / "etc/systemd/system" / unit).symlink_to("/dev/null")
+    (path / "etc/machine-id").write_text("")
+
+
+def bootstrap(options: list[str], suite: str, target: Path) -> None:
+    """Run mmdebstrap on the host's mirror."""
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as apt_conf:
+        apt_conf.write(host_download_options())
+        apt_conf.flush()
+        run_on_leash(["mmdebstrap", *options, f"--aptopt={apt_conf.name}", suite, str(target), host_mirror()])
+
+
+def host_mirror() -> str:
+    """Where the host's apt gets its own release from; its other releases are beside it."""
+    release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    targets = _output("apt-get", "indextargets", "--format=$(RELEASE) $(REPO_URI)", "Created-By: Packages")
+    for line in targets.splitlines():
+        target_release, uri = line.split(" ", 1)
+        if target_release in (release, "stable"):
+            return uri
+    raise LookupError(f"apt has no source for Debian '{release}', see sources.list(5)")
+
+
+def host_download_options() -> str:
+    """In the syntax of apt.conf(5)."""
+    return _output("apt-config", "dump", "--no-empty", *DOWNLOAD_OPTIONS)
+
+
+def _output(*argv: str) -> str:
+    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def main(names: list[str]) -> None:
+    def report(suite: Suite) -> str:
+        start = time.monotonic()
+        path = base_root(suite)
+        return json.dumps({"suite": suite.name, "root": str(path), "seconds": round(time.monotonic() - start, 1)})
+
+    with ThreadPoolExecutor() as pool:
+        for line in pool.map(report, [SUITES[name] for name in names or SUITES]):
+            sys.stdout.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
