@@ -1,0 +1,105 @@
+"""systemd-docker's own options, in front of the subcommand: `systemd-docker [OPTIONS] run …`.
+
+The Go tool's options keep their names and meaning, single dashes included, so that its unit files work unchanged.
+"""
+
+from __future__ import annotations
+
+from systemd_docker.errors import UsageError
+from systemd_docker.options.flags import Flag, switch
+from systemd_docker.options.grammar import Spellings, parse_flags
+from systemd_docker.record import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class OwnOptions:
+    """What to do with a container, apart from what docker-run(1) says of it.
+
+    cgroups:   v1 hierarchies that the container's processes are moved in, or ("all",); empty for our own choice.
+    logs:      relay the container's output.
+    env:       pass our own environment on to the container.
+    pid_file:  where to write the leader's PID; "" for nowhere.
+    exit_:     "same" dies as the container died, "code" exits with docker-run's 128+n.
+    print_:    "human", or "api" for JSON.
+    """
+
+    cgroups: tuple[str, ...]
+    logs: bool
+    env: bool
+    pid_file: str
+    adopt: str
+    main_pid: str
+    exit_: str
+    sdnotify: str
+    dry_run: bool
+    print_: str
+    log_level: str
+    help: bool
+    version: bool
+
+
+def choice(long: str, help: str, words: str, default: str) -> Flag:  # noqa: A002  the column's name
+    """A row whose argument is one of the words, "auto|parent|none"; the help shows them."""
+
+    def read(text: str) -> str:
+        if text not in words.split("|"):
+            raise UsageError(f"must be one of {', '.join(words.split('|'))}")
+        return text
+
+    return Flag(long, words, help, read=read, default=default)
+
+
+OWN_FLAGS = (
+    choice("adopt", "How the container's processes become part of the unit", "auto|parent|none", "auto"),
+    Flag("cgroups", "NAME", "On cgroup v1, move the container in this hierarchy ('all': in all)", short="c",
+         repeats=True),
+    switch("dry-run", "Print what would be asked of the engine and done to the unit, and do nothing"),
+    switch("env", "Pass our own environment on to the container", short="e"),
+    choice("exit", "End as the container ended, or with docker-run's exit status", "same|code", "same"),
+    switch("help", "Print this help", short="h"),
+    choice("log-level", "Which of our own messages to write", "error|warning|notice|info|debug", "info"),
+    switch("logs", "Relay the container's output", short="l", default="true"),
+    choice("main-pid", "Which process systemd takes for the main one", "auto|container|wrapper", "auto"),
+    switch("notify", "The same as --sdnotify=container", short="n"),
+    Flag("pid-file", "FILE", "Write the PID of the container's first process to this file", short="p"),
+    choice("print", "How --dry-run prints", "human|api", "human"),
+    choice("sdnotify", "Who says READY=1: we, once it runs, or the container", "conmon|container|ignore", "conmon"),
+    switch("version", "Print our version"),
+)  # fmt: skip
+
+_OWN = Spellings(OWN_FLAGS)
+
+
+def parse_own(argv: Sequence[str]) -> tuple[OwnOptions, tuple[str, ...]]:
+    """Our options, and the words behind them: ("run", "--rm", "busybox", …), or nothing at all."""
+    uses, rest = parse_flags(argv, _OWN)
+    values = {flag.long: flag.default for flag in OWN_FLAGS} | {flag.long: value for flag, value in uses}
+    notify = [
+        value if flag.long == "sdnotify" else "container" for flag, value in uses if _says_who_notifies(flag, value)
+    ]
+    texts = {long: str(value) for long, value in values.items()}
+    switches = {long: value in (True, "true") for long, value in values.items()}
+    options = OwnOptions(
+        cgroups=tuple(str(value) for flag, value in uses if flag.long == "cgroups"),
+        logs=switches["logs"],
+        env=switches["env"],
+        pid_file=texts["pid-file"],
+        adopt=texts["adopt"],
+        main_pid=texts["main-pid"],
+        exit_=texts["exit"],
+        sdnotify=str(notify[-1]) if notify else texts["sdnotify"],
+        dry_run=switches["dry-run"],
+        print_=texts["print"],
+        log_level=texts["log-level"],
+        help=switches["help"],
+        version=switches["version"],
+    )
+    return options, rest
+
+
+def _says_who_notifies(flag: Flag, value: object) -> bool:
+    return flag.long == "sdnotify" or (flag.long == "notify" and value is True)
