@@ -25,5 +25,5 @@ def run_on_leash(argv: Sequence[str], *, stdin: bytes = b"") -> bytes:
     result = subprocess.run([*LEASH, *argv], input=stdin, capture_output=True, check=False)
     if result.returncode != 0:
         output = (result.stdout + result.stderr).decode(errors="replace")
-        raise ChildProcessError(f"{' '.join(argv)}: exit status {result.returncode}\n{output}")
+        raise ChildProcessError(f"{argv[0]} exited {result.returncode}\n{output}")
     return result.stdout

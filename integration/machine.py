@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from integration.root import Driver
 
-    Hierarchy = Literal["unified", "hybrid"]
+    Hierarchy = Literal["unified", "hybrid", "legacy"]
 
 T = TypeVar("T")
 
@@ -51,7 +51,8 @@ class Spec:
     """Which machine: a suite, and what is to be different from the suite's own choice.
 
     driver:    the engine's cgroup driver, "" for the suite's.
-    hierarchy: "hybrid" is cgroup v1 controllers with systemd on v2, see systemd's CGROUP_DELEGATION.
+    hierarchy: "unified" is cgroup v2 alone (as much of it as the host has: maybe without controllers), "legacy" is
+               v1 alone, "hybrid" is v1 with systemd's own tree on v2 beside it and needs a host that has it so.
     """
 
     suite: str

@@ -27,6 +27,8 @@ from integration.root import SUITES, base_root
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from integration.machine import Hierarchy
+
 RUN = cache.DIRECTORY / "run"
 """One directory per machine that is up."""
 
@@ -35,6 +37,20 @@ OPTIONS = (
     "--link-journal=no", "--resolv-conf=off", "--timezone=off",
     "--capability=all", "--system-call-filter=@keyring bpf @mount @clock",  # an engine needs them
 )  # fmt: skip
+
+
+# nspawn mounts the v1 controllers read-only, and systemd looks only once which of them it may use.
+CONTROLLERS_UNIT = """
+[Unit]
+DefaultDependencies=no
+Before=basic.target containerd.service docker.service docker.socket
+After=systemd-journald.socket
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -euc 'for hierarchy in /sys/fs/cgroup/*/; do mount -o remount,bind,rw "$hierarchy"; done'
+ExecStart=systemctl daemon-reexec
+"""
 
 
 @contextlib.contextmanager
@@ -50,7 +66,7 @@ def booted(spec: Spec, *, layers: Sequence[Path] = (), binds: Sequence[str] = ()
             stack.enter_context(cache.in_use(layer))
         state = stack.enter_context(_state_directory(spec))
         _write_seed(state / "seed", spec, state.name)
-        cgroups = stack.enter_context(_cgroups(state))
+        cgroups = stack.enter_context(_cgroups(state, spec.hierarchy))
         words = [state, ":".join(map(str, (state / "seed", *layers, root))), " ".join(map(str, cgroups))]
         options = [*OPTIONS, f"--machine={state.name}", *(f"--bind={bind}" for bind in binds)]
         with notify_socket(state / "notify") as notify:
@@ -66,10 +82,9 @@ def booted(spec: Spec, *, layers: Sequence[Path] = (), binds: Sequence[str] = ()
 @contextlib.contextmanager
 def _launched(words: Sequence[str], spec: Spec, state: Path) -> Iterator[int]:
     """Run launch.sh; yield the PID that ends with the machine, and the machine with it."""
-    environment = {
-        "NOTIFY_SOCKET": str(state / "notify"),
-        "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1" if spec.hierarchy == "unified" else "0",
-    }
+    environment = {"NOTIFY_SOCKET": str(state / "notify")}
+    if spec.hierarchy != "hybrid":  # nspawn has no word for hybrid, but makes it where the host has it
+        environment["SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"] = "1" if spec.hierarchy == "unified" else "0"
     with (state / "console").open("wb") as console:
         launcher = subprocess.Popen(
             [*LEASH, "sh", str(Path(__file__).parent / "launch.sh"), *words],
@@ -96,8 +111,10 @@ def _state_directory(spec: Spec) -> Iterator[Path]:
         stack = contextlib.ExitStack()
         stack.enter_context(cache.locked(state / "alive"))
     with stack:
-        yield state
-        shutil.rmtree(state)
+        try:
+            yield state
+        finally:
+            shutil.rmtree(state)
 
 
 def sweep() -> None:
@@ -119,22 +136,30 @@ def _write_seed(seed: Path, spec: Spec, name: str) -> None:
     (seed / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
     daemon = {"exec-opts": [f"native.cgroupdriver={spec.cgroup_driver}"]}
     (seed / "etc/docker/daemon.json").write_text(json.dumps(daemon))
+    if spec.hierarchy != "unified":
+        units = seed / "etc/systemd/system"
+        (units / "basic.target.wants").mkdir(parents=True)
+        (units / "controllers.service").write_text(CONTROLLERS_UNIT)
+        (units / "basic.target.wants/controllers.service").symlink_to("../controllers.service")
 
 
 @contextlib.contextmanager
-def _cgroups(state: Path) -> Iterator[list[Path]]:
-    """One cgroup in each hierarchy that nspawn hands on, below our own cgroup there.
+def _cgroups(state: Path, hierarchy: Hierarchy) -> Iterator[list[Path]]:
+    """A cgroup below our own in each hierarchy that the machine uses.
 
     Two machines that share one would take each other's units for theirs.
     """
     cgroups = []
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _id, controllers, path = line.split(":", 2)
-        if controllers in ("", "name=systemd"):
+        if hierarchy != "unified" or controllers in ("", "name=systemd"):
             cgroups.append(hierarchy_mount(controllers) / path.lstrip("/") / state.name)
     (state / "cgroups").write_text("".join(f"{cgroup}\n" for cgroup in cgroups))
     for cgroup in cgroups:
         cgroup.mkdir()
+        for name in ("cpuset.cpus", "cpuset.mems"):  # on v1 they start empty, and nobody may enter
+            if (cgroup / name).exists():
+                (cgroup / name).write_text((cgroup.parent / name).read_text())
     try:
         yield cgroups
     finally:

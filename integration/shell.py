@@ -10,7 +10,6 @@ import shlex
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from integration import cache, images, nspawn, product
@@ -52,7 +51,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         prog="integration/machine", epilog=USAGE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--driver", choices=("systemd", "cgroupfs"), default="", help="the engine's cgroup driver")
-    parser.add_argument("--hybrid", action="store_true", help="cgroup v1 controllers instead of v2")
+    parser.add_argument("--hierarchy", choices=("unified", "hybrid", "legacy"), default="unified", help="of cgroups")
     parser.add_argument("--bare", action="store_true", help="without systemd-docker installed")
     parser.add_argument("--bind", action="append", default=[], metavar="DIRECTORY", help="see this directory inside")
     parser.add_argument("--keep", metavar="NAME", help="leave the machine up in the background under this name")
@@ -68,7 +67,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 @contextlib.contextmanager
 def _machine(options: argparse.Namespace) -> Iterator[Machine]:
-    spec = Spec(options.machine, options.driver, "hybrid" if options.hybrid else "unified")
+    spec = Spec(options.machine, options.driver, options.hierarchy)
     layers = [] if options.bare else [product.layer(SUITES[spec.suite])]
     with nspawn.booted(spec, layers=layers, binds=[os.path.abspath(bind) for bind in options.bind]) as machine:
         images.load_busybox(machine)
@@ -91,29 +90,27 @@ def _keep(options: argparse.Namespace) -> int:
     reader, writer = os.pipe()
     if os.fork() == 0:
         os.close(reader)
-        _hold(options, writer)
+        return _hold(options, writer)
     os.close(writer)
     with open(reader) as report:
         answer = report.read()
-    sys.stdout.write(answer or "the machine did not come up\n")
+    sys.stdout.write(answer)
     return 0 if answer else 1
 
 
-def _hold(options: argparse.Namespace, writer: int) -> None:
-    """The rest of a kept machine's holder's life."""
+def _hold(options: argparse.Namespace, writer: int) -> int:
+    """The rest of the life of a kept machine's holder; writer learns that it is up, or is closed."""
     os.setsid()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    try:
-        with _machine(options) as machine:
-            _record(machine, options.keep)
-            os.write(writer, f"{options.keep}: {machine.spec} is up\n".encode())
-            os.close(writer)
-            null = os.open(os.devnull, os.O_RDWR)
-            for fd in range(3):
-                os.dup2(null, fd)
-            signal.sigwait({signal.SIGTERM})
-    finally:
-        os._exit(0)
+    with _machine(options) as machine:
+        _record(machine, options.keep)
+        os.write(writer, f"{options.keep}: {machine.spec} is up\n".encode())
+        os.close(writer)
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in range(3):
+            os.dup2(null, fd)
+        signal.sigwait({signal.SIGTERM})
+    return 0
 
 
 def _record(machine: Machine, name: str) -> None:
@@ -146,7 +143,7 @@ def _end(name: str) -> int:
         return 1
     holder = json.loads((machine.state / "kept").read_text())["holder"]
     os.kill(holder, signal.SIGTERM)
-    poll(lambda: not Path(f"/proc/{holder}").exists(), what=f"{name} to end")
+    poll(lambda: not machine.state.exists(), what=f"{name} to end")
     return 0
 
 
