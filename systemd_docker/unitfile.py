@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WHITESPACE = " \t\n\r"
 
+UNQUOTED_SPECIAL = f"{WHITESPACE}\\'\""
+
 COMMAND_PREFIXES = "-@:+!|"
 """May stand before the program of a command line in any order; see the table in systemd.service(5), "ExecStart="."""
 
@@ -40,7 +42,7 @@ class UnitSyntaxError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A logical line: an assignment, with its continuation lines and the comments between them, or anything else.
+    """An assignment with its continuation lines, a section header, or the comments and blank lines between those.
 
     text:    verbatim, line ends included.
     section: the one it stands in, or opens; "" before the first.
@@ -118,17 +120,18 @@ def merge(files: Iterable[UnitFile]) -> UnitFile:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (verbatim lines, what they say together, stripped); the latter is "" for blank lines and comments."""
+    """Yield (verbatim lines, what they say together, stripped); the latter is "" for comments and blank lines."""
     verbatim, said, continued = "", "", False
     # str.splitlines() would also split at form feeds and at Unicode's line separators; systemd splits at \n and \r.
     for line in io.StringIO(text, newline=""):
         bare = line.rstrip("\r\n")
-        if bare.lstrip(WHITESPACE).startswith(("#", ";")):
-            if continued:
-                verbatim += line
-            else:
-                yield line, ""
+        start = bare.lstrip(WHITESPACE)
+        if start.startswith(("#", ";")) or not (start or continued):
+            verbatim += line
             continue
+        if verbatim and not continued:
+            yield verbatim, ""
+            verbatim = ""
         verbatim += line
         if continued := (len(bare) - len(bare.rstrip("\\"))) % 2 == 1:
             said += bare[:-1] + " "
@@ -210,19 +213,29 @@ def _read_word(text: str, position: int) -> tuple[str, int]:
         if char == "\\":
             value, position = _read_escape(text, position + 1)
             word += value
-            continue
-        if not quote and char in WHITESPACE:
-            break
-        if char == quote:
+        elif char == quote:
             quote = ""
+            position += 1
         elif not quote and char in "'\"":
             quote = char
+            position += 1
+        elif not quote and char in WHITESPACE:
+            break
         else:
-            word += char.encode(errors="surrogateescape")
-        position += 1
+            plain = _plain(text, position, f"\\{quote}" if quote else UNQUOTED_SPECIAL)
+            word += plain.encode(errors="surrogateescape")
+            position += len(plain)
     if quote:
         raise UnitSyntaxError(f"unbalanced quoting in: {text}")
     return word.decode(errors="surrogateescape"), _skip_whitespace(text, position)
+
+
+def _plain(text: str, position: int, special: str) -> str:
+    """Characters from position up to the next special one."""
+    end = position
+    while end < len(text) and text[end] not in special:
+        end += 1
+    return text[position:end]
 
 
 def _read_escape(text: str, position: int) -> tuple[bytes, int]:
