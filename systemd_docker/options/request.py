@@ -15,6 +15,7 @@ What differs from it on purpose, unless the request is to be plain docker's (see
 from __future__ import annotations
 
 import os
+import posixpath
 
 from systemd_docker.errors import UsageError
 from systemd_docker.options import addresses, devices, environment, images, mounts, networks, numbers, ports, security
@@ -104,14 +105,14 @@ def create_request(options: RunOptions, client: Client, *, plain: bool = False) 
     _check_pull(options)
     body = _body(options, client, plain=plain)
     if not plain:
-        _check_service(options, client, body)
+        _check_service(options, client)
     _check_streams(options, client)
     _check_cidfile(options.text("cidfile"), client)
     images.check_reference(options.image)
     _check_trust(options, client)
     platform = options.text("platform") or client.environ.get("DOCKER_DEFAULT_PLATFORM", "")
     platform = images.platform(platform, os.uname().machine) if platform and client.api >= (1, 41) else ""
-    _check_fields(body, client.api)
+    _check_fields(options, client)
     return CreateRequest(options.text("name"), platform, body)
 
 
@@ -175,7 +176,7 @@ def _check_removal(options: RunOptions) -> None:
         raise UsageError("conflicting options: cannot specify both --restart and --rm")
 
 
-def _check_service(options: RunOptions, client: Client, body: dict[str, JsonValue]) -> None:
+def _check_service(options: RunOptions, client: Client) -> None:
     """What makes no sense in a service, or would be lost on the way to an older engine."""
     restart = options.text("restart")
     if _restart_policy(restart)[0] not in ("", "no"):
@@ -207,15 +208,24 @@ def _check_streams(options: RunOptions, client: Client) -> None:
 
 
 def _check_cidfile(file: str, client: Client) -> None:
+    """Whoever runs the container makes the file; that it can be made is clear before."""
     if not file:
         return
+    if _missing(file, client) is None:
+        raise UsageError(f"container ID file found, make sure the other container isn't running or delete {file}")
+    if (reason := _missing(posixpath.dirname(file) or ".", client)) is not None:
+        raise UsageError(f"failed to create the container ID file: open {file}: {reason}")
+
+
+def _missing(path: str, client: Client) -> str | None:
+    """Why there is nothing at a path; None if there is."""
     try:
-        client.read_file(file)
-    except (FileNotFoundError, NotADirectoryError):
-        return
+        client.read_file(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        return (error.strerror or "").lower()
     except OSError:
-        pass  # it is there, and that is what matters
-    raise UsageError(f"container ID file found, make sure the other container isn't running or delete {file}")
+        pass  # a directory, or not ours to read: it is there
+    return None
 
 
 def _check_trust(options: RunOptions, client: Client) -> None:
@@ -229,20 +239,15 @@ def _check_trust(options: RunOptions, client: Client) -> None:
         )
 
 
-def _check_fields(body: dict[str, JsonValue], api: tuple[int, int]) -> None:
+def _check_fields(options: RunOptions, client: Client) -> None:
     """What the docker CLI's library refuses to send to an older engine."""
-    networking, host_config = body["NetworkingConfig"], body["HostConfig"]
-    assert isinstance(networking, dict)
-    assert isinstance(host_config, dict)
-    endpoints = networking["EndpointsConfig"]
-    assert isinstance(endpoints, dict)
-    has_mac_address = any(isinstance(endpoint, dict) and "MacAddress" in endpoint for endpoint in endpoints.values())
-    if has_mac_address and api < networks.MAC_ADDRESS_API:
-        raise UsageError(_too_old("specify mac-address per network", networks.MAC_ADDRESS_API, api))
-    mounted = host_config["Mounts"]
-    for mount in mounted if isinstance(mounted, list) else []:
-        if isinstance(mount, dict):
-            mounts.check_api(mount, api)
+    asked = [network for network in options.all("network") if isinstance(network, networks.Network)]
+    if options.text("mac-address") or any(network.mac_address for network in asked):
+        needed = networks.MAC_ADDRESS_API
+        if client.api < needed:
+            raise UsageError(_too_old("specify mac-address per network", needed, client.api))
+    for mount in _mounts(options, client):
+        mounts.check_api(mount, client.api)
 
 
 def _merge(body: dict[str, JsonValue], part: dict[str, JsonValue]) -> None:
