@@ -45,6 +45,14 @@ def test_everything_is_in_the_directories_that_systemd_looks_into(tmp_path: Path
     assert files(tmp_path) == EVERYTHING
 
 
+def test_manual_pages_are_where_man_looks(tmp_path: Path) -> None:
+    install(tmp_path)
+
+    page = tmp_path / "usr/local/share/man/man8/systemd-docker-generator.8"
+
+    assert '.SH "NAME"\n.PP\nsystemd-docker-generator - ' in page.read_text()
+
+
 def test_a_second_installation_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     install(tmp_path)
     before = {path: path.stat().st_ino for path in tmp_path.rglob("*")}

@@ -43,6 +43,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from systemd_docker.commands import manpage
 from systemd_docker.errors import UsageError
 
 TYPE_CHECKING = False
@@ -216,6 +217,9 @@ def planned_files(environment: Environment, prefix: Path) -> Iterator[InstalledF
             yield InstalledFile(f"/etc/systemd/docker/{source.name}", text.encode(), configuration=True)
         else:
             yield InstalledFile(f"{prefix}/lib/systemd/system/{source.name}", text.encode())
+    for source in sorted((PACKAGE / "resources" / "man").glob("*.md")):
+        page, section = source.stem, source.stem[-1]  # systemd-docker.1.md -> systemd-docker.1
+        yield InstalledFile(f"{prefix}/share/man/man{section}/{page}", manpage.convert(source.read_text()).encode())
 
 
 def units_directory() -> Path:
