@@ -120,6 +120,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """GET and HEAD of /v2/, manifests and blobs. The subclass that serving() makes has the image and the terms."""
 
     protocol_version = "HTTP/1.1"
+    # Engines try TLS first, and plain HTTP only after an answer that begins with "HTTP/". Without this, what is no
+    # request is taken for HTTP/0.9 and answered without a status line.
+    default_request_version = "HTTP/1.1"
     image: Image
     terms: Terms
 

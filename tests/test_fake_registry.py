@@ -92,6 +92,13 @@ def test_what_is_not_there_is_refused_by_its_code(path: str, code: str, image: r
     assert (status, json.loads(body)["errors"][0]["code"]) == (404, code)
 
 
+def test_a_client_that_tries_tls_learns_that_this_is_http(image: registry.Image) -> None:
+    with serving(image, OPEN) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+        sock.sendall(b"\x16\x03\x01\x00\x05hello\n")
+
+        assert sock.recv(64).startswith(b"HTTP/1.1 400 ")
+
+
 @pytest.mark.parametrize(("login", "status"), [("", 401), ("user:wrong", 401), ("user:secret", 200)])
 def test_only_who_logs_in_is_served(login: str, status: int, image: registry.Image) -> None:
     with serving(image, Terms(login="user:secret")) as port:
