@@ -8,7 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import ClassVar
+    from typing import ClassVar, Self
 
 EX_SOFTWARE = 70
 """A bug of ours, see sysexits.h; no unit file mistakes it for a container's status."""
@@ -22,6 +22,11 @@ class Error(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+    def while_doing(self, what: str) -> Self:
+        """The same error with what we were doing in front: "cannot start container 'web': …"."""
+        self.args = (f"{what}: {self}",)
+        return self
 
 
 class UsageError(Error):

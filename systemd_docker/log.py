@@ -23,7 +23,8 @@ class Log:
     """Where messages go. One per process: `log.messages`; tests read it back through its fd.
 
     fd:           borrowed; standard error unless a test says otherwise.
-    level_prefix: "<3>" in front of each line, for a reader that understands it: journald, /dev/kmsg.
+    level_prefix: "<3>" in front of each line, for a reader that understands it: journald, /dev/kmsg. Others get
+                  the program's name there, as journald shows it by itself.
     threshold:    messages with a higher number are dropped.
     """
 
@@ -35,7 +36,7 @@ class Log:
     def write(self, level: int, message: str) -> None:
         if level > self.threshold:
             return
-        prefix = f"<{level}>" if self.level_prefix else ""
+        prefix = f"<{level}>" if self.level_prefix else "systemd-docker: "
         text = "".join(f"{prefix}{line}\n" for line in message.splitlines() or [""])
         # Where nobody reads standard error any more, there is no better place to say so.
         with contextlib.suppress(OSError):

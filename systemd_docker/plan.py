@@ -118,7 +118,7 @@ def make_plan(
     leader_is_main, hint = choose_main_pid(own.main_pid, adoption, properties)
     leader_is_main = leader_is_main and bool(unit.notify_socket)
     directory = notify_directory(unit) if own.sdnotify == "container" and unit.notify_socket else ""
-    body = request.body
+    body: JsonObject = request.body
     if own.env:
         body = with_environment(body, unit.environ)
     if not plain:

@@ -68,7 +68,7 @@ def launched(
         undo = stack.enter_context(contextlib.ExitStack())
         if is_ours:
             undo.callback(_remove, undoing, container_id)
-        container = _start(engine, container_id, stack, wants_output=wants_output)
+        container = _start(engine, plan, container_id, stack, wants_output=wants_output)
         yield container
         if not plan.remove:
             undo.pop_all()
@@ -76,7 +76,9 @@ def launched(
             undo.callback(_remove, undoing, container_id)
 
 
-def _start(engine: Engine, container_id: str, stack: contextlib.ExitStack, *, wants_output: bool) -> Container:
+def _start(
+    engine: Engine, plan: LaunchPlan, container_id: str, stack: contextlib.ExitStack, *, wants_output: bool
+) -> Container:
     """Attached before it starts, so that no first line is missed; waited for before, so that no exit is."""
     attachment = None
     if wants_output:
@@ -84,7 +86,10 @@ def _start(engine: Engine, container_id: str, stack: contextlib.ExitStack, *, wa
         stack.callback(attachment.stream.close)
     exit_exchange = engine.wait(container_id)
     stack.callback(exit_exchange.close)
-    engine.start(container_id)
+    try:
+        engine.start(container_id)
+    except Error as error:
+        raise error.while_doing(f"cannot start container '{plan.name or container_id[:12]}'") from None
     facts = engine.inspect(container_id)
     leader, pidfd = _hold(facts.pid)
     if pidfd >= 0:
@@ -171,6 +176,6 @@ def _remove(engine: Engine, container_id: str) -> None:
 
 def _explained(error: EngineError, plan: LaunchPlan) -> EngineError:
     """What an administrator should read when the engine does not create the container."""
-    name = f" '{plan.name}'" if plan.name else ""
-    hint = "Pull it with 'docker pull', or use --pull=missing." if error.http_status == 404 else ""
-    return EngineError(f"cannot create container{name}: {error}", http_status=error.http_status, hint=hint)
+    if error.http_status == 404:
+        error.hint = "Pull it with 'docker pull', or use --pull=missing."
+    return error.while_doing(f"cannot create container '{plan.name}'" if plan.name else "cannot create the container")

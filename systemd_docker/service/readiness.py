@@ -99,8 +99,9 @@ def say_status(notifier: sd_notify.Notifier, text: str) -> None:
         log.warning(f"cannot reach the service manager, ignoring: {error}")
 
 
-def say_stopping(notifier: sd_notify.Notifier) -> None:
-    _tell(notifier, STOPPING=1)
+def extend_timeout(notifier: sd_notify.Notifier, extension_sec: int) -> None:
+    """The start may take extension_sec longer, from now, than TimeoutStartSec= says; systemd 236."""
+    _tell(notifier, EXTEND_TIMEOUT_USEC=extension_sec * 1_000_000)
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ def _run(own: OwnOptions, options: RunOptions, unit: UnitContext, signals: Signa
         # Only an image that is not there costs the memory and the time of the room that pulls.
         from systemd_docker.service.pull import pull_image
 
-        pull_image(plan, unit, engine, notifier, signals, is_quiet=options.switch("quiet"))
+        pull_image(plan, engine, unit.environ, notifier, signals.wait, is_quiet=options.switch("quiet"))
 
     with (
         readiness.payload_socket(plan) as listener,
