@@ -95,6 +95,7 @@ class Machine:
     launcher: the host's process that ends with it.
     leader:   its PID 1, as the host sees it; another one after each reboot.
     units:    what was installed through install_unit(), for whoever tidies up.
+    announced, tolerated: see expect_journal() and tolerate_journal().
     """
 
     name: str
@@ -103,6 +104,8 @@ class Machine:
     launcher: int
     leader: int = 0
     units: list[str] = field(default_factory=list)
+    announced: list[str] = field(default_factory=list)
+    tolerated: list[str] = field(default_factory=list)
 
     def run(
         self, command: str, *, stdin: bytes = b"", as_unit: bool = False, timeout_sec: int = COMMAND_TIMEOUT_SEC
@@ -189,10 +192,23 @@ class Machine:
         words = shlex.join(["journalctl", "--all", "--no-pager", "--output=json", *matches])
         return [_text_fields(json.loads(line)) for line in self.run(words).splitlines()]
 
+    def expect_journal(self, pattern: str) -> None:
+        """Announce a line of ours at warning or above: this test fails unless it is in the journal at its end.
+
+        pattern: a regular expression, found anywhere in the line.
+        """
+        self.announced.append(pattern)
+
+    def tolerate_journal(self, pattern: str) -> None:
+        """Like expect_journal(), for a line that may or may not be there."""
+        self.tolerated.append(pattern)
+
     def console(self) -> str:
-        """What the machine printed to its console, without the escape sequences."""
-        text = (self.state / "console").read_text(errors="replace")
-        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", text)
+        """What the machine printed to its console, without escape sequences, empty lines, and nspawn's own worry."""
+        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", (self.state / "console").read_text(errors="replace"))
+        # Nobody reads nspawn's reports but while the machine boots: integration.readiness.
+        lines = (line for line in text.splitlines() if line and "readiness notification" not in line)
+        return "\n".join(lines)
 
 
 def _text_fields(record: dict[str, object]) -> dict[str, str]:

@@ -79,6 +79,14 @@ def booted(spec: Spec, *, layers: Sequence[Path] = (), binds: Sequence[str] = ()
         yield machine
 
 
+def missing_hierarchy(hierarchy: Hierarchy) -> str:
+    """Why this host cannot boot a machine with such cgroups, or "": a machine's hierarchies are the host's."""
+    mounts = [line.split(":")[1] for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    needed = {"unified": {""}, "hybrid": {"", "name=systemd"}, "legacy": {"name=systemd"}}[hierarchy]
+    missing = needed - set(mounts)
+    return f"the host has no cgroup hierarchy for '{hierarchy}' machines" if missing else ""
+
+
 @contextlib.contextmanager
 def _launched(words: Sequence[str], spec: Spec, state: Path) -> Iterator[int]:
     """Run launch.sh; yield the PID that ends with the machine, and the machine with it."""

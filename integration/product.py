@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -10,13 +11,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from integration import cache
+from integration import cache, images
 from integration.leash import run_on_leash
-from integration.root import base_root
+from integration.nspawn import booted
+from integration.root import SUITES, base_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from integration.machine import Machine, Spec
     from integration.root import Suite
 
 REPOSITORY = Path(__file__).parent.parent
@@ -43,6 +46,14 @@ env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 chroot "$3/root" sh -euc 
 mkdir "$4"
 cp -a "$3/upper/." "$4"
 """
+
+
+@contextlib.contextmanager
+def installed(spec: Spec, *, binds: Sequence[str] = ()) -> Iterator[Machine]:
+    """A fresh machine as an administrator has it who followed the README, and with busybox:musl in its engine."""
+    with booted(spec, layers=[layer(SUITES[spec.suite])], binds=binds) as machine:
+        images.load_busybox(machine)
+        yield machine
 
 
 def layer(suite: Suite) -> Path:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from integration import cache, images, nspawn, product
+from integration import cache, nspawn, product
 from integration.machine import ENVIRONMENT, Machine, Spec, poll
 from integration.root import SUITES
 
@@ -52,7 +52,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--driver", choices=("systemd", "cgroupfs"), default="", help="the engine's cgroup driver")
     parser.add_argument("--hierarchy", choices=("unified", "hybrid", "legacy"), default="unified", help="of cgroups")
-    parser.add_argument("--bare", action="store_true", help="without systemd-docker installed")
+    parser.add_argument("--bare", action="store_true", help="without systemd-docker and without images")
     parser.add_argument("--bind", action="append", default=[], metavar="DIRECTORY", help="see this directory inside")
     parser.add_argument("--keep", metavar="NAME", help="leave the machine up in the background under this name")
     parser.add_argument("--end", metavar="NAME", help="end a machine that was kept")
@@ -68,9 +68,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 @contextlib.contextmanager
 def _machine(options: argparse.Namespace) -> Iterator[Machine]:
     spec = Spec(options.machine, options.driver, options.hierarchy)
-    layers = [] if options.bare else [product.layer(SUITES[spec.suite])]
-    with nspawn.booted(spec, layers=layers, binds=[os.path.abspath(bind) for bind in options.bind]) as machine:
-        images.load_busybox(machine)
+    binds = [os.path.abspath(bind) for bind in options.bind]
+    with nspawn.booted(spec, binds=binds) if options.bare else product.installed(spec, binds=binds) as machine:
         yield machine
 
 

@@ -1,0 +1,133 @@
+"""What a test must not leave on its machine, and how the machine is made clean for the next one.
+
+A test takes no care of it: the fixtures in conftest.py photograph the machine before a test, and afterwards stop the
+units it installed, compare, and clear away.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from integration.machine import UNIT_DIRECTORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from integration.machine import Machine
+
+PATIENCE_SEC = 5
+"""How long the machine may take to forget what has ended: systemd and the engine do so in their own time."""
+
+WARNING = 4
+
+IDENTIFIERS = ("systemd-docker", "systemd-docker-generator")
+"""SYSLOG_IDENTIFIER= of our own lines. What a payload writes has its container's name there."""
+
+_LISTINGS = {
+    # The engine's own parent of all containers stays, see dockerd(8), --cgroup-parent.
+    "cgroup": r"cd /sys/fs/cgroup; find . -mindepth 1 -type d | sed 's/^\.//' | grep -vE '/docker$|/commands$'",
+    "mount": "cut -d ' ' -f 5 /proc/1/mountinfo",
+    # /run/mount is libmount's.
+    "file": "find /run /run/systemd-docker* /tmp /var/tmp /dev/shm / -xdev -mindepth 1 -maxdepth 1 2>/dev/null | grep -v '^/run/mount$'",
+    "container": "docker ps --all --format '{{.Names}} ({{.Status}})'",
+    "failed unit": "systemctl list-units --failed --plain --no-legend --full | cut -d ' ' -f 1",
+}
+"""One line per thing that exists, by kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """What existed on a machine at one time, and where its journal ended.
+
+    things: e.g. {("mount", "/tmp"), ("cgroup", "/system.slice/docker.service")}.
+    """
+
+    things: frozenset[tuple[str, str]]
+    journal_cursor: str
+
+
+def photograph(machine: Machine) -> Photograph:
+    shown = machine.run("journalctl --sync; journalctl --lines=0 --show-cursor --quiet")
+    return Photograph(_things(machine), shown.removeprefix("-- cursor: "))
+
+
+def _things(machine: Machine) -> frozenset[tuple[str, str]]:
+    """One round trip for all listings; a listing that fails is a thing that should not be, too."""
+    script = "\n".join(f"echo '=={kind}'; {{ {command}; }} 2>&1 || true" for kind, command in _LISTINGS.items())
+    things, kind = set(), ""
+    for line in machine.run(script).splitlines():
+        if line.startswith("=="):
+            kind = line.removeprefix("==")
+        elif line:
+            things.add((kind, line))
+    return frozenset(things)
+
+
+def findings(machine: Machine, before: Photograph, *, patience_sec: float = PATIENCE_SEC) -> list[str]:
+    """What is there that was not before, and what our journal says that nobody announced; one line each."""
+    deadline = time.monotonic() + patience_sec
+    while (left := _things(machine) - before.things) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return [*(f"{kind} left: {name}" for kind, name in sorted(left)), *_journal_findings(machine, before)]
+
+
+def _journal_findings(machine: Machine, before: Photograph) -> Iterator[str]:
+    machine.run("journalctl --sync")
+    records = machine.journal(f"--after-cursor={before.journal_cursor}")
+    messages = [record.get("MESSAGE", "") for record in records]
+    allowed = [*machine.announced, *machine.tolerated]
+    for record in records:
+        message = record.get("MESSAGE", "")
+        if _is_alarming(record) and not any(re.search(pattern, message) for pattern in allowed):
+            yield f"journal: {record.get('_SYSTEMD_UNIT', '')}: {message}"
+    for pattern in machine.announced:
+        if not any(re.search(pattern, message) for message in messages):
+            yield f"announced, but not in the journal: {pattern}"
+
+
+def _is_alarming(record: dict[str, str]) -> bool:
+    """Ours at warning or above, a traceback of ours, or the service manager telling of a core dump."""
+    message = record.get("MESSAGE", "")
+    if record.get("SYSLOG_IDENTIFIER") in IDENTIFIERS:
+        return int(record.get("PRIORITY", "6")) <= WARNING or message.startswith("Traceback")
+    return record.get("_PID") == "1" and "code=dumped" in message
+
+
+def stop_units(machine: Machine) -> None:
+    """Stop what the test installed, as nobody but its own settings says how."""
+    if services := [_instances(name) for name in machine.units if "/" not in name]:
+        machine.run(f"systemctl stop {' '.join(services)}", timeout_sec=120)
+
+
+def clear(machine: Machine) -> None:
+    """Remove what the test installed."""
+    if machine.units:
+        machine.run(f"{'; '.join(map(_removal, machine.units))}; systemctl daemon-reload")
+    machine.units.clear()
+    machine.announced.clear()
+    machine.tolerated.clear()
+
+
+def _removal(name: str) -> str:
+    """A drop-in's directory goes with its last file."""
+    directory, _, drop_in = name.rpartition("/")
+    if drop_in and directory:
+        return f"rm {UNIT_DIRECTORY}/{name}; rmdir --ignore-fail-on-non-empty {UNIT_DIRECTORY}/{directory}"
+    return f"systemctl --quiet disable {name}; rm {UNIT_DIRECTORY}/{name}"
+
+
+def clear_by_force(machine: Machine) -> None:
+    """After a failure: end also what should not be there any more, so that the next test is not the next failure."""
+    services = [_instances(name) for name in machine.units if "/" not in name]
+    machine.attempt(f"systemctl kill --signal=KILL {' '.join(services)}")
+    machine.attempt("systemctl start docker.service; docker rm --force $(docker ps --all --quiet)")
+    clear(machine)
+    machine.attempt("systemctl reset-failed")
+
+
+def _instances(name: str) -> str:
+    """ "docker@.service" -> "'docker@*.service'", which systemctl(1) takes for all that are loaded."""
+    return f"'{name.replace('@.', '@*.')}'"

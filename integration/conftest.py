@@ -1,0 +1,110 @@
+"""Machines for tests, and what happens around each test: an audit afterwards, and a report where it failed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration import audit, product
+from integration.machine import Machine, Spec
+from integration.nspawn import missing_hierarchy
+from integration.report import report
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+SPECS = (Spec("trixie"), Spec("bookworm"))
+"""Where a test runs that does not say so with @pytest.mark.machines(Spec(...), ...)."""
+
+TIMEOUT_SEC = 300
+"""A test's, its machine's boot and a first build of the product's layer included."""
+
+TOOLS = ("systemd-nspawn", "mmdebstrap", "nsenter", "unshare", "setpriv")
+
+PHOTOGRAPH = pytest.StashKey[audit.Photograph]()
+FAILED = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "machines(*specs): the machines that each test of this module runs on")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = [item for item in items if item.get_closest_marker("integration")]
+    reason = _missing_capability() if here else ""
+    if reason and os.environ.get("CI"):
+        raise pytest.UsageError(reason)
+    for item in here:
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TIMEOUT_SEC))
+
+
+def _missing_capability() -> str:
+    if os.geteuid() != 0:
+        return "machines need root"
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    return f"machines need {', '.join(missing)}" if missing else ""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marker = metafunc.definition.get_closest_marker("machines")
+    specs = marker.args if marker else SPECS
+    if "machine" in metafunc.fixturenames:
+        metafunc.parametrize("machine", specs, indirect=True, ids=str, scope="module")
+    if "own_machine" in metafunc.fixturenames:
+        metafunc.parametrize("own_machine", specs, indirect=True, ids=str, scope="function")
+
+
+@pytest.fixture(scope="module")
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """A machine that this module's tests share, fresh for the module, with the product and busybox:musl."""
+    yield from _machine(request.param)
+
+
+@pytest.fixture
+def own_machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """A machine for this test alone, which may do to it what it likes: there is no audit."""
+    yield from _machine(request.param)
+
+
+def _machine(spec: Spec) -> Iterator[Machine]:
+    if reason := missing_hierarchy(spec.hierarchy):
+        pytest.skip(reason)
+    with product.installed(spec) as machine:
+        yield machine
+
+
+@pytest.fixture(autouse=True)
+def audited(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Nothing is left on the machine by a test, and nothing alarming of ours in its journal."""
+    if "machine" not in request.fixturenames:
+        yield
+        return
+    machine: Machine = request.getfixturevalue("machine")
+    before = request.node.stash[PHOTOGRAPH] = audit.photograph(machine)
+    yield
+    if request.node.stash.get(FAILED, False):  # one failure is enough to read about
+        audit.clear_by_force(machine)
+        return
+    audit.stop_units(machine)
+    if found := audit.findings(machine, before):
+        text = "\n".join([*found, "", report(machine, before)])
+        audit.clear_by_force(machine)
+        pytest.fail(text, pytrace=False)
+    audit.clear(machine)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    outcome = yield
+    if outcome.when == "call" and outcome.failed:
+        item.stash[FAILED] = True
+        machine = getattr(item, "funcargs", {}).get("machine")
+        if isinstance(machine, Machine):
+            outcome.sections.append((str(machine.spec), report(machine, item.stash[PHOTOGRAPH])))
+    return outcome

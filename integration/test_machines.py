@@ -1,0 +1,160 @@
+"""The machines themselves: what every other test here relies on."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration import audit
+from integration.machine import CommandError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from integration.machine import Machine
+
+pytestmark = pytest.mark.integration
+
+ENGINES = {"bookworm": ("20.10", "cgroupfs", "252"), "trixie": ("26.1", "systemd", "257")}
+
+
+def test_systemd_is_up_and_every_unit_with_it(machine: Machine) -> None:
+    assert machine.run("systemctl is-system-running") == "running"
+
+
+def test_systemd_and_the_engine_are_the_suites(machine: Machine) -> None:
+    engine, driver, systemd = ENGINES[machine.spec.suite]
+
+    info = machine.run("docker info --format '{{.ServerVersion}} {{.CgroupDriver}} {{.CgroupVersion}} {{.Driver}}'")
+
+    assert re.fullmatch(rf"{re.escape(engine)}\S* {driver} 2 overlay2", info)
+    assert machine.run("systemctl --version").startswith(f"systemd {systemd} ")
+
+
+def test_a_container_runs(machine: Machine) -> None:
+    assert machine.run("docker run --rm busybox:musl id -un") == "root"
+
+
+def test_busybox_has_a_shell_for_its_command_and_no_entrypoint(machine: Machine) -> None:
+    shown = machine.run("docker inspect --format '{{json .Config.Cmd}} {{json .Config.Entrypoint}}' busybox:musl")
+
+    assert shown == '["sh"] null'
+
+
+def test_the_product_is_installed(machine: Machine) -> None:
+    assert machine.run("command -v systemd-docker") == "/usr/local/bin/systemd-docker"
+    assert machine.run("systemd-docker --version")
+    assert machine.show("hello-world.service", "LoadState") == "loaded"
+
+
+def test_a_command_belongs_to_the_machine_and_to_no_unit(machine: Machine) -> None:
+    assert machine.run("tail --lines=1 /proc/self/cgroup") == "0::/commands"
+
+
+def test_a_command_as_unit_is_a_service(machine: Machine) -> None:
+    assert re.search(r"0::/system\.slice/run-\S+\.service$", machine.run("cat /proc/self/cgroup", as_unit=True))
+
+
+def test_a_failing_command_shows_both_streams(machine: Machine) -> None:
+    with pytest.raises(CommandError, match=r"exited 3\nout\n\nerr") as raised:
+        machine.run("echo out; echo err >&2; exit 3")
+
+    assert raised.value.exit_status == 3
+
+
+def test_a_command_that_hangs_is_ended(machine: Machine) -> None:
+    with pytest.raises(TimeoutError, match="sleep 4711"):
+        machine.run("sleep 4711", timeout_sec=1)
+
+    assert machine.attempt("pgrep --exact sleep").returncode == 1
+
+
+def test_a_copied_tree_keeps_its_modes(machine: Machine, tmp_path: Path) -> None:
+    script = tmp_path / "bin/hello"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\necho hello\n")
+    script.chmod(0o755)
+
+    machine.copy(tmp_path, "/run/copied")
+
+    assert machine.run("/run/copied/bin/hello; rm -r /run/copied") == "hello"
+
+
+def test_units_that_a_test_installed_are_stopped_for_it(machine: Machine) -> None:
+    machine.install_unit("stays.service", "[Service]\nExecStart=sleep infinity\n")
+    machine.run("systemctl start stays.service")
+
+    audit.stop_units(machine)
+
+    assert machine.show("stays.service", "ActiveState") == "inactive"
+
+
+LEFTOVERS = {
+    "container": ("docker create --name left busybox:musl", r"^container left: left \(Created\)"),
+    "failed unit": ("systemd-run --quiet --unit=broken --wait false || true", "^failed unit left: broken.service"),
+    "running unit": ("systemd-run --quiet --unit=stays sleep infinity", "^cgroup left: /system.slice/stays.service"),
+    "mount": ("mount -t tmpfs left /mnt", "^mount left: /mnt"),
+    "directory": ("mkdir /run/systemd-docker-left", "^file left: /run/systemd-docker-left"),
+    "core file": ("touch /core", "^file left: /core"),
+    "warning": ("echo oops | systemd-cat --identifier=systemd-docker --priority=warning", "^journal: .*oops"),
+    "traceback": ("echo 'Traceback (most' | systemd-cat --identifier=systemd-docker", "^journal: .*Traceback"),
+    "core dump": (
+        "systemd-run --quiet --wait --unit=dumps --property=LimitCORE=infinity sh -c 'kill -SEGV $$$$' || true",
+        "^journal: .*code=dumped",
+    ),
+}  # fmt: skip
+
+CLEAN = """
+set +e
+docker rm --force left
+systemctl stop stays
+systemctl reset-failed
+umount /mnt
+rmdir /run/systemd-docker-left
+rm -f /core /core.*
+"""
+
+
+@pytest.mark.parametrize(("mess", "finding"), LEFTOVERS.values(), ids=LEFTOVERS.keys())
+def test_the_audit_sees(machine: Machine, mess: str, finding: str) -> None:
+    before = audit.photograph(machine)
+    machine.run(mess)
+
+    found = audit.findings(machine, before, patience_sec=0)
+
+    machine.attempt(CLEAN)
+    machine.tolerate_journal("^oops|^Traceback|code=dumped")
+    assert any(re.search(finding, line) for line in found), found
+
+
+def test_the_audit_accepts_what_was_announced(machine: Machine) -> None:
+    before = audit.photograph(machine)
+    machine.expect_journal("^it had to (be|come)$")
+    machine.run("echo it had to be | systemd-cat --identifier=systemd-docker --priority=err")
+
+    assert audit.findings(machine, before) == []
+
+
+def test_the_audit_misses_what_was_announced_and_did_not_come(machine: Machine) -> None:
+    before = audit.photograph(machine)
+    machine.expect_journal("never")
+
+    found = audit.findings(machine, before)
+
+    machine.announced.clear()
+    assert found == ["announced, but not in the journal: never"]
+
+
+def test_a_reboot_keeps_what_was_written_and_ends_what_ran(own_machine: Machine) -> None:
+    own_machine.run("echo kept >/var/lib/kept")
+    own_machine.run("docker run --detach --name gone --stop-signal KILL busybox:musl sleep infinity")
+    leader = own_machine.leader
+
+    own_machine.reboot()
+
+    assert own_machine.leader != leader
+    assert own_machine.run("cat /var/lib/kept") == "kept"
+    assert own_machine.run("docker inspect --format '{{.State.Running}}' gone") == "false"
+    assert len(own_machine.run("journalctl --list-boots --quiet").splitlines()) >= 2
