@@ -268,6 +268,17 @@ def test_health_is_in_events_and_inspect(engine: FakeEngine) -> None:
     engine_contract.hold(Case("health", rows), engine.path)
 
 
+def test_the_exit_answer_has_the_shape_of_its_time(any_engine: FakeEngine) -> None:
+    any_engine.add("web")
+
+    with closing(UnixConnection(any_engine.path)) as connection:
+        connection.request("POST", "/containers/web/wait")
+        answer = json.loads(connection.getresponse().read())
+
+    old = {"Error": None, "StatusCode": 0}
+    assert answer == (old if any_engine.api_version == "1.41" else {"StatusCode": 0})
+
+
 def test_containers_are_listed_by_label(engine: FakeEngine) -> None:
     engine.add("web", request={"Labels": {"unit": "web.service"}})
     engine.add("other")

@@ -344,7 +344,7 @@ def test_canceling_ends_the_credential_helper_as_well(nginx: FakeEngine, config:
 
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_child_that_dies_without_a_word_is_an_error_with_its_signal(
-    signo: signal.Signals, nginx: FakeEngine, config: Path
+    signo: signal.Signals, nginx: FakeEngine, config: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     nginx.registry["nginx:latest"].stall_at = 4
     with start(nginx, config) as pull:
@@ -353,6 +353,7 @@ def test_a_child_that_dies_without_a_word_is_an_error_with_its_signal(
 
         with pytest.raises(EngineError, match=f"was killed by {signo.name} without a result"):
             follow(pull)
+    assert capfd.readouterr().err == "", "a signal is no bug, so there is no traceback"
 
 
 @pytest.fixture
