@@ -1,0 +1,431 @@
+"""`systemd-docker run` as ExecStart=: what systemctl, the cgroup tree, the journal and docker show."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from integration import field
+from integration.machine import Machine, poll
+
+pytestmark = pytest.mark.integration
+
+TRAP = "trap 'exit 0' TERM; while true; do sleep 60 & wait; done"
+"""A payload that ends when it is asked to; PID 1 ignores SIGTERM unless it asks for it."""
+
+IDLE_RSS_LIMIT_KB = 12 * 1024
+"""Of a wrapper whose container runs; the promise of the manual."""
+
+
+def unit(command: str, *, options: str = "--rm --name web", own: str = "", service: Sequence[str] = ()) -> str:
+    """A service of the plainest kind that runs `sh -c command` in busybox:musl."""
+    escaped = command.replace("%", "%%").replace("$", "$$").replace("\\", "\\\\").replace('"', '\\"')
+    lines = ["[Service]", "Type=notify", "NotifyAccess=all", "TimeoutStartSec=30", *service]
+    lines.append(f'ExecStart=/usr/local/bin/systemd-docker {own} run {options} busybox:musl sh -c "{escaped}"')
+    return "\n".join(lines) + "\n"
+
+
+def messages(machine: Machine, *matches: str) -> list[str]:
+    machine.run("journalctl --sync")
+    return [record["MESSAGE"] for record in machine.journal(*matches)]
+
+
+def leader(machine: Machine, container: str = "web") -> str:
+    return machine.run(f"docker inspect --format '{{{{.State.Pid}}}}' {container}")
+
+
+def cgroup_of(machine: Machine, pid: str) -> str:
+    return machine.run(f"cat /proc/{pid}/cgroup").removeprefix("0::")
+
+
+def wait_until(machine: Machine, name: str, state: str) -> None:
+    poll(lambda: machine.show(name, "ActiveState") == state, what=f"{name} to be {state}")
+
+
+def test_a_unit_for_the_old_tool_works_word_for_word(machine: Machine) -> None:
+    machine.install_unit("docker-hello-world.service", field.HELLO_WORLD)
+
+    machine.run("systemctl start docker-hello-world")
+
+    status = machine.run("systemctl status docker-hello-world")
+    pid = leader(machine, "hello-world")
+    assert re.search(rf"Main PID: {pid} \(sh\)", status), status
+    assert cgroup_of(machine, pid).startswith("/system.slice/docker-hello-world.service/")
+    wrapper = machine.run("cat /sys/fs/cgroup/system.slice/docker-hello-world.service/supervisor/cgroup.procs")
+    assert "systemd-docker" in machine.run(f"cat /proc/{wrapper}/cmdline | tr '\\0' ' '")
+    poll(lambda: "hello world" in messages(machine, "--unit=docker-hello-world"), what="the first line")
+    stop_begin = time.monotonic()
+    machine.run("systemctl stop docker-hello-world")
+    stop_sec = time.monotonic() - stop_begin
+    assert machine.show("docker-hello-world", "ActiveState") == "inactive"
+    assert machine.show("docker-hello-world", "SubState") == "dead"
+    assert machine.show("docker-hello-world", "Result") == "success"
+    # The shell ignores SIGTERM, as every PID 1 does that has no handler: the container's own 10 s are what it needs.
+    assert stop_sec < 10 + 2
+
+
+def test_the_template_runs_a_container_by_its_name(machine: Machine) -> None:
+    machine.run(
+        "mkdir -p /etc/systemd/docker; cp /usr/local/share/doc/systemd-docker/hello-world.conf /etc/systemd/docker/"
+    )
+
+    machine.run("systemctl start docker@hello-world")
+
+    pid = leader(machine, "hello-world")
+    assert machine.show("docker@hello-world", "MainPID") == pid
+    assert cgroup_of(machine, pid).startswith(
+        r"/system.slice/system-docker.slice/docker@hello\x2dworld.service/".replace(r"\x2d", "-")
+    )
+    poll(lambda: "hello world" in messages(machine, "--unit=docker@hello-world"), what="the first line")
+    machine.run("systemctl stop docker@hello-world")
+    assert machine.show("docker@hello-world", "Result") == "success"
+
+
+def test_docker_keeps_working_on_the_container(machine: Machine) -> None:
+    machine.install_unit("web.service", unit(TRAP))
+    machine.run("systemctl start web")
+
+    assert machine.run("docker exec web sh -c 'echo $((6 * 7))'") == "42"
+    machine.run("docker exec --detach web sleep 1234")
+    sleeper = poll(lambda: machine.attempt("pgrep -x -f 'sleep 1234'").stdout.strip(), what="the exec'd process")
+    assert cgroup_of(machine, sleeper).startswith("/system.slice/web.service/")
+    assert "sleep 1234" in machine.run("docker top web")
+    assert int(machine.run("docker stats --no-stream --format '{{.PIDs}}' web")) >= 2
+    machine.run("docker pause web")
+    assert machine.run("docker inspect --format '{{.State.Status}}' web") == "paused"
+    machine.run("docker unpause web")
+    machine.run("docker update --cpu-shares 512 web")
+    assert machine.show("web", "ActiveState") == "active"
+
+
+def test_an_exit_code_is_the_units(machine: Machine) -> None:
+    machine.install_unit("web.service", unit("sleep 0.5; exit 3"))
+    machine.run("systemctl start web")
+
+    wait_until(machine, "web", "failed")
+
+    assert machine.show("web", "Result") == "exit-code"
+    assert (machine.show("web", "ExecMainCode"), machine.show("web", "ExecMainStatus")) == ("1", "3")
+
+
+def test_a_signal_is_the_units(machine: Machine) -> None:
+    machine.install_unit("web.service", unit("exec sleep 60", options="--rm --init --name web"))
+    machine.run("systemctl start web")
+
+    machine.run("docker exec web pkill -SEGV sleep")
+
+    wait_until(machine, "web", "failed")
+    assert machine.show("web", "Result") == "signal"
+    assert (machine.show("web", "ExecMainCode"), machine.show("web", "ExecMainStatus")) == ("2", "11")
+
+
+def test_restart_on_failure_restarts_what_failed(machine: Machine) -> None:
+    restart = ("Restart=on-failure", "RestartSec=100ms", "StartLimitIntervalSec=0")
+    machine.install_unit("web.service", unit("sleep 0.2; exit 3", service=restart))
+    machine.run("systemctl start web")
+
+    poll(lambda: int(machine.show("web", "NRestarts")) >= 2, what="two restarts")
+
+
+@pytest.mark.parametrize("count", [1, 5000])
+def test_a_container_that_ends_at_once_succeeds_and_loses_no_line(machine: Machine, count: int) -> None:
+    machine.install_unit("web.service", unit(f"seq {count}", service=("LogRateLimitIntervalSec=0",)))
+
+    machine.run("systemctl start web")
+
+    wait_until(machine, "web", "inactive")
+    assert machine.show("web", "Result") == "success"
+    lines = messages(machine, "--unit=web", "--identifier=web")
+    assert lines == [str(number) for number in range(1, count + 1)]
+
+
+def test_standard_error_has_the_priority_of_errors(machine: Machine) -> None:
+    machine.install_unit("web.service", unit("echo fine; echo bad >&2; echo '<4>careful'"))
+    machine.run("systemctl start web")
+    wait_until(machine, "web", "inactive")
+    machine.run("journalctl --sync")
+
+    records = machine.journal("--unit=web", "--identifier=web")
+
+    priorities = {record["MESSAGE"]: record["PRIORITY"] for record in records}
+    assert priorities == {"fine": "6", "bad": "3", "careful": "4"}
+
+
+def test_twenty_starts_and_stops_leave_nothing(machine: Machine) -> None:
+    machine.install_unit("web.service", unit(TRAP, service=("StartLimitIntervalSec=0",)))
+
+    for _ in range(20):
+        machine.run("systemctl start web")
+        machine.run("systemctl stop web")
+        assert machine.show("web", "Result") == "success"
+
+    assert machine.run("docker ps --all --quiet") == ""
+    assert machine.attempt("ls -d /sys/fs/cgroup/system.slice/web.service").returncode != 0
+
+
+def test_a_stop_signal_of_the_containers_own_reaches_it_once(machine: Machine) -> None:
+    on_quit = "n=$((n+1)); echo quit $n; sleep 0.3; exit $((n-1))"
+    command = f"n=0; trap '{on_quit}' QUIT; trap '' TERM; while true; do sleep 0.1; done"
+    options = "--rm --name web --stop-signal SIGQUIT"
+    machine.install_unit("web.service", unit(command, options=options, service=("KillMode=mixed",)))
+    machine.run("systemctl start web")
+
+    machine.run("systemctl stop web")
+
+    assert machine.show("web", "Result") == "success"
+    assert messages(machine, "--unit=web", "--identifier=web") == ["quit 1"]
+
+
+@pytest.mark.parametrize("kill_mode", ["control-group", "mixed", "process"])
+def test_a_payload_that_takes_its_time_to_stop_gets_it(machine: Machine, kill_mode: str) -> None:
+    command = "trap 'sleep 1; echo done; exit 0' TERM; while true; do sleep 0.1; done"
+    machine.install_unit("web.service", unit(command, service=(f"KillMode={kill_mode}",)))
+    machine.run("systemctl start web")
+
+    machine.run("systemctl stop web")
+
+    assert machine.show("web", "Result") == "success"
+    assert messages(machine, "--unit=web", "--identifier=web") == ["done"]
+
+
+def test_without_notify_access_all_the_wrapper_stays_the_main_process(machine: Machine) -> None:
+    machine.install_unit("web.service", unit(TRAP, service=("NotifyAccess=main",)))
+
+    machine.run("systemctl start web")
+
+    main_pid = machine.show("web", "MainPID")
+    assert main_pid != leader(machine)
+    assert cgroup_of(machine, main_pid) == "/system.slice/web.service/supervisor"
+    assert any("NotifyAccess=all" in line for line in messages(machine, "--unit=web"))
+
+
+@pytest.mark.parametrize("kind", ["simple", "exec", "oneshot"])
+def test_types_without_notification_work(machine: Machine, kind: str) -> None:
+    machine.install_unit("web.service", unit("echo ran", service=(f"Type={kind}", "NotifyAccess=none")))
+
+    machine.run("systemctl start web")
+
+    wait_until(machine, "web", "inactive")
+    assert machine.show("web", "Result") == "success"
+    assert "ran" in messages(machine, "--unit=web", "--identifier=web")
+
+
+NOTIFIER = "--volume /usr:/usr:ro --volume /lib64:/lib64:ro"
+"""What busybox needs to run the machine's own systemd-notify(1)."""
+
+
+@pytest.mark.parametrize("own", ["--notify", "-n", "--sdnotify=container"])
+def test_the_payload_says_when_it_is_ready(machine: Machine, own: str) -> None:
+    command = "sleep 1; systemd-notify --ready --status='At your service'; exec sleep 60"
+    machine.install_unit("web.service", unit(command, own=own, options=f"--rm --init --name web {NOTIFIER}"))
+
+    begin = time.monotonic()
+    machine.run("systemctl start web")
+
+    assert time.monotonic() - begin >= 1
+    assert machine.show("web", "StatusText") == "At your service"
+    assert machine.attempt("ls -d /run/systemd-docker-web*").returncode == 0
+
+
+def test_what_the_payload_may_not_say_does_not_reach_systemd(machine: Machine) -> None:
+    victim = machine.run("systemd-run --unit=victim sleep 600 2>/dev/null; systemctl show --value -p MainPID victim")
+    command = f"systemd-notify --ready MAINPID={victim}; exec sleep 60"
+    machine.install_unit("web.service", unit(command, own="--notify", options=f"--rm --init --name web {NOTIFIER}"))
+
+    machine.run("systemctl start web")
+
+    assert machine.show("web", "MainPID") == leader(machine)
+    machine.run("systemctl stop web")
+    assert machine.show("victim", "ActiveState") == "active"
+    machine.run("systemctl stop victim")
+
+
+def test_the_pid_file_has_the_leader_and_nothing_else(machine: Machine) -> None:
+    machine.install_unit("web.service", unit(TRAP, own="--pid-file /run/web.pid"))
+    machine.run("systemctl start web")
+
+    assert machine.run("cat /run/web.pid | od -c") == machine.run(f"printf %s {leader(machine)} | od -c")
+
+    machine.run("systemctl stop web")
+    assert machine.attempt("cat /run/web.pid").returncode != 0
+
+
+def test_the_environment_goes_in_when_asked(machine: Machine) -> None:
+    service = ("Environment=GREETING='hello world'",)
+    machine.install_unit("web.service", unit("env", own="--env", service=service))
+    machine.run("systemctl start web")
+    wait_until(machine, "web", "inactive")
+
+    lines = messages(machine, "--unit=web", "--identifier=web")
+
+    assert "GREETING=hello world" in lines
+    assert "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" in lines
+    assert not [line for line in lines if line.startswith(("NOTIFY_SOCKET=", "JOURNAL_STREAM="))]
+
+
+def test_without_logs_nothing_is_relayed(machine: Machine) -> None:
+    machine.install_unit("web.service", unit("echo hello", own="--logs=false"))
+    machine.run("systemctl start web")
+    wait_until(machine, "web", "inactive")
+
+    assert messages(machine, "--unit=web", "--identifier=web") == []
+
+
+def test_output_goes_to_a_file_where_the_unit_says_so(machine: Machine) -> None:
+    service = ("StandardOutput=file:/tmp/web.out", "StandardError=journal")
+    machine.install_unit("web.service", unit("echo out; echo err >&2", service=service))
+    machine.run("systemctl start web")
+    wait_until(machine, "web", "inactive")
+
+    assert machine.run("cat /tmp/web.out") == "out"
+    assert messages(machine, "--unit=web", "--identifier=web") == ["err"]
+    machine.run("rm /tmp/web.out")
+
+
+def test_a_leftover_of_the_name_is_replaced(machine: Machine) -> None:
+    machine.install_unit("web.service", unit(TRAP))
+    left = machine.run("docker create --name web busybox:musl true")
+
+    machine.run("systemctl start web")
+
+    assert machine.run("docker inspect --format '{{.Id}}' web") != left
+
+
+def test_a_container_that_is_kept_is_started_again_as_it_was(machine: Machine) -> None:
+    machine.install_unit(
+        "web.service", unit("echo $(($(cat /count || echo 0) + 1)) | tee /count", options="--name web")
+    )
+    for _ in range(2):
+        machine.run("systemctl start web")
+        wait_until(machine, "web", "inactive")
+
+    assert messages(machine, "--unit=web", "--identifier=web")[-1] == "2"
+    machine.run("docker rm web")
+
+
+def test_the_wrapper_is_small(machine: Machine) -> None:
+    machine.install_unit("web.service", unit(TRAP))
+    machine.run("systemctl start web")
+
+    wrapper = machine.run("cat /sys/fs/cgroup/system.slice/web.service/supervisor/cgroup.procs")
+    rss_kb = int(machine.run(f"grep VmRSS /proc/{wrapper}/status").split()[1])
+
+    assert rss_kb <= IDLE_RSS_LIMIT_KB
+    assert machine.run(f"ls /proc/{wrapper}/task") == wrapper
+
+
+BAD = [
+    # own options, docker-run's words, what the line says, what the hint says
+    ("", "run --bogus busybox:musl true", "unknown flag: --bogus", "docker run --help"),
+    ("", "run", "requires at least 1 argument", ""),
+    ("", "run --rm nosuch:image true", "cannot pull image 'nosuch:image'", ""),
+    ("", "run --rm --pull=never nosuch:image true", "No such image: nosuch:image", "docker pull"),
+    ("", "run --rm --restart=always busybox:musl true", "--restart", "Restart="),
+    ("", "run --rm --memory=lots busybox:musl true", "invalid size: 'lots'", ""),
+    ("", "frobnicate", "unknown subcommand: 'frobnicate'", "run"),
+    ("--adopt=sideways", "run busybox:musl true", "sideways", ""),
+    ("", "run --rm --volume relative/dir:/x busybox:musl true", "relative/dir", ""),
+]
+
+
+@pytest.mark.parametrize(("own", "words", "line", "hint"), BAD)
+def test_bad_input_gives_one_line_a_hint_and_125(
+    machine: Machine, own: str, words: str, line: str, hint: str
+) -> None:
+    machine.install_unit(
+        "bad.service",
+        f"[Service]\nType=notify\nNotifyAccess=all\nExecStart=/usr/local/bin/systemd-docker {own} {words}\n",
+    )
+    machine.tolerate_journal(re.escape(line))
+
+    assert machine.attempt("systemctl start bad").returncode != 0
+
+    assert machine.show("bad", "ExecMainStatus") == "125"
+    machine.run("journalctl --sync")
+    said = machine.journal("--unit=bad", "--identifier=systemd-docker")
+    errors = [record["MESSAGE"] for record in said if record["PRIORITY"] == "3"]
+    assert len(errors) == 1
+    assert line in errors[0]
+    assert hint in " ".join(record["MESSAGE"] for record in said if record["PRIORITY"] == "6")
+    machine.run("systemctl reset-failed bad")
+
+
+@pytest.mark.parametrize(("command", "status"), [("nosuchcommand", "127"), ("/etc", "126")])
+def test_a_command_that_cannot_run_has_docker_runs_status(machine: Machine, command: str, status: str) -> None:
+    machine.install_unit(
+        "bad.service",
+        "[Service]\nType=notify\nNotifyAccess=all\n"
+        f"ExecStart=/usr/local/bin/systemd-docker run --rm --name bad busybox:musl {command}\n",
+    )
+    machine.expect_journal("cannot start container 'bad'")
+
+    assert machine.attempt("systemctl start bad").returncode != 0
+
+    assert machine.show("bad", "ExecMainStatus") == status
+    machine.run("systemctl reset-failed bad")
+
+
+def test_a_name_of_another_unit_is_not_taken_from_it(machine: Machine) -> None:
+    machine.install_unit("web.service", unit(TRAP))
+    machine.install_unit("thief.service", unit("true"))
+    machine.run("systemctl start web")
+    machine.expect_journal(r"cannot create container 'web': .* belongs to web\.service")
+
+    assert machine.attempt("systemctl start thief").returncode != 0
+
+    assert machine.show("thief", "ExecMainStatus") == "125"
+    assert machine.show("web", "ActiveState") == "active"
+    assert leader(machine) == machine.show("web", "MainPID")
+    machine.run("systemctl reset-failed thief")
+
+
+def test_no_engine_is_said_with_its_socket(machine: Machine) -> None:
+    machine.install_unit("web.service", unit("true", service=("Environment=DOCKER_HOST=unix:///run/nobody.sock",)))
+    machine.expect_journal(r"cannot reach the engine at '/run/nobody\.sock': No such file or directory")
+
+    assert machine.attempt("systemctl start web").returncode != 0
+
+    assert machine.show("web", "ExecMainStatus") == "125"
+    machine.run("systemctl reset-failed web")
+
+
+def test_a_socket_that_one_may_not_use_is_said_with_the_remedy(machine: Machine) -> None:
+    machine.install_unit("web.service", unit("true", service=("DynamicUser=yes",)))
+    machine.expect_journal(r"cannot reach the engine at '/var/run/docker\.sock': Permission denied")
+
+    assert machine.attempt("systemctl start web").returncode != 0
+
+    said = messages(machine, "--unit=web", "--identifier=systemd-docker")
+    assert any("SupplementaryGroups=docker" in line for line in said)
+    machine.run("systemctl reset-failed web")
+
+
+def test_outside_of_a_service_there_is_nothing_to_be_part_of(machine: Machine) -> None:
+    result = machine.attempt("systemd-docker run --rm busybox:musl true")
+
+    assert result.returncode == 125
+    assert result.stderr.splitlines()[0].startswith("systemd-docker: not started as a systemd service")
+    assert "--adopt=none" in result.stderr.splitlines()[1]
+    assert machine.run("systemd-docker --log-level=error --adopt=none run --rm busybox:musl echo beside") == "beside"
+
+
+def test_without_a_notification_socket_it_works_without_notifications(machine: Machine) -> None:
+    machine.install_unit("web.service", unit("echo ran", service=("Type=exec", "NotifyAccess=none")))
+
+    machine.run("systemctl start web")
+
+    wait_until(machine, "web", "inactive")
+    assert machine.show("web", "Result") == "success"
+
+
+def test_a_unit_that_refuses_delegation_is_told_so(machine: Machine) -> None:
+    machine.install_unit("web.service", unit("true", service=("Delegate=no",)))
+    machine.expect_journal(r"cannot make the container part of web\.service: systemd has not delegated its cgroup")
+
+    assert machine.attempt("systemctl start web").returncode != 0
+
+    assert any("Delegate=yes" in line for line in messages(machine, "--unit=web"))
+    machine.run("systemctl reset-failed web")
