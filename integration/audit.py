@@ -26,12 +26,14 @@ WARNING = 4
 IDENTIFIERS = ("systemd-docker", "systemd-docker-generator")
 """SYSLOG_IDENTIFIER= of our own lines. What a payload writes has its container's name there."""
 
+_DIRECTORIES = "/run /run/systemd-docker* /tmp /var/tmp /dev/shm /"
+"""Where files of ours, or core dumps, could stay. /run/mount is libmount's."""
+
 _LISTINGS = {
     # The engine's own parent of all containers stays, see dockerd(8), --cgroup-parent.
     "cgroup": r"cd /sys/fs/cgroup; find . -mindepth 1 -type d | sed 's/^\.//' | grep -vE '/docker$|/commands$'",
     "mount": "cut -d ' ' -f 5 /proc/1/mountinfo",
-    # /run/mount is libmount's.
-    "file": "find /run /run/systemd-docker* /tmp /var/tmp /dev/shm / -xdev -mindepth 1 -maxdepth 1 2>/dev/null | grep -v '^/run/mount$'",
+    "file": f"find {_DIRECTORIES} -xdev -mindepth 1 -maxdepth 1 2>/dev/null | grep -v '^/run/mount$'",
     "container": "docker ps --all --format '{{.Names}} ({{.Status}})'",
     "failed unit": "systemctl list-units --failed --plain --no-legend --full | cut -d ' ' -f 1",
 }
