@@ -202,6 +202,25 @@ def test_who_gets_a_drop_in(tree: Tree, expected: set[str], tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("name", "levels"),
+    [
+        ("a", "a"),
+        ("a-b-c", "a-b-c a-b- a-"),
+        ("a-", "a-"),
+        ("-a", "-a -"),
+        ("a@", "a@"),
+        ("a-b@", "a-b@ a- a-@"),
+        ("a@b-c", "a@b-c a@"),
+        ("a-b-c@i", "a-b-c@i a-b-c@ a-b- a- a-b-@i a-b-@ a-@i a-@"),
+    ],
+)
+def test_drop_in_directories_of_a_name(name: str, levels: str) -> None:
+    expected = [f"{level}.service" for level in levels.split()]
+
+    assert list(files.drop_in_levels(f"{name}.service")) == expected
+
+
+@pytest.mark.parametrize(
     "command",
     [
         "systemd-docker run x",
