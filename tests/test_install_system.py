@@ -160,7 +160,10 @@ def test_a_launcher_finds_every_dependency(tmp_path: Path) -> None:
     install(tmp_path)
     launcher = (tmp_path / "usr/local/bin/systemd-docker").read_text()
     shebang, rest = launcher.split("\n", 1)
-    program = rest.split("from systemd_docker.cli")[0] + "import docker, sdnotify, systemd._daemon, systemd_docker"
+    program = rest.split("from systemd_docker.cli")[0] + (
+        "import docker, sdnotify, systemd._daemon, systemd_docker\n"
+        "assert sys.flags.isolated and sys.flags.no_site and sys.flags.utf8_mode"
+    )
 
     result = subprocess.run([*shebang.removeprefix("#!").split(), "-c", program], capture_output=True, check=False)
 

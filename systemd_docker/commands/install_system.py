@@ -16,19 +16,21 @@ and lands in PREFIX, /usr/local unless told otherwise:
 plus /etc/systemd/docker/hello-world.conf, which is configuration: an administrator's version of it stays.
 
 Why launchers of our own: one supervising process stays in memory per container. pip's launcher starts Python with
-`site`, which runs whatever .pth files the environment holds, and imports re. Ours starts with -I, so that neither the
-unit's environment nor a working directory chooses the code that runs as root, and with -S, and names the directories
-to import from itself. Measured with Debian 12's Python 3.11 and the imports of a supervising process (os socket json
-select signal selectors contextlib functools re enum), medians of 40 interleaved starts, resident kB / CPU ms:
+`site`, which runs whatever .pth files the environment holds, and imports re. Ours starts it with -I, so that neither
+the unit's environment nor a working directory chooses the code that runs as root; with -S, and names the directories
+to import from itself; and with -X utf8, because unit files are UTF-8 whatever LANG= a service sets. Measured with
+Debian 12's Python 3.11 and everything that a supervising process imports, medians of 40 interleaved starts, resident
+kB and CPU ms:
 
-    python3                       9850  18.1
-    python3 -I                    9830  17.8
-    python3 -IS                   9734  16.8    this one; from a virtual environment 9718, so a venv costs nothing
-    python3 -ISXno_debug_ranges   9774  17.0    gains only where every .pyc was compiled so, and Debian's are not
-    python3 -ISOO                 9640  17      but 13400 and 60 without caches: Debian ships none for them, so a
-                                                service with ProtectSystem=strict compiles at each start
+    python3 -I                    11252  31.0
+    python3 -IS                   11172  30.2    the same from a virtual environment
+    python3 -ISXutf8              11172  29.8    this one
+    python3 -ISXno_debug_ranges   11168  29.2    no gain: only .pyc that were compiled so are smaller
+    our .pyc without docstrings   11104  29.5    not worth tracebacks and help that differ from the source
+    python3 -ISOO                 13400  60      with fewer imports than above: Debian ships no .pyc for it, so a service
+                                                 with ProtectSystem=strict compiles at each start
 
-What would change our mind about -O: a distribution that ships those caches.
+What would change our mind about -OO: a distribution that ships those; they save 100 kB.
 """
 
 from __future__ import annotations
@@ -62,11 +64,14 @@ COMPILED = ("systemd_docker", "sdnotify", "systemd")
 SHEBANG_MAX = 255
 """The kernel reads this many bytes of a script's first line, see execve(2)."""
 
+PYTHON_OPTIONS = "-ISXutf8"
+"""One word: the kernel hands everything behind the interpreter over as a single argument."""
+
 LAUNCHER = """\
-#!{python} -IS
+#!{python} {options}
 \"\"\"Starts systemd-docker. Written by `systemd-docker install-system`, which also removes it: --uninstall.\"\"\"
 import sys
-sys.path += {import_path!r}
+sys.path += {import_path!a}
 from {module} import main
 sys.exit(main())
 """
@@ -169,7 +174,7 @@ def uninstall(root: Path, prefix: Path) -> None:
 def this_environment(root: Path) -> Environment:
     """The environment of the running interpreter, which may itself live below root."""
     python = without_root(sys.executable, root)
-    if any(char.isspace() for char in python) or len(f"#!{python} -IS".encode()) > SHEBANG_MAX:
+    if any(char.isspace() for char in python) or len(f"#!{python} {PYTHON_OPTIONS}".encode()) > SHEBANG_MAX:
         raise UsageError(
             f"cannot write a launcher for '{python}': the kernel cannot read this path from a script's first line",
             hint="Make the virtual environment in a directory with a shorter name and without spaces.",
@@ -209,7 +214,9 @@ def doubts(environment: Environment, root: Path, prefix: Path) -> Iterator[str]:
 def planned_files(environment: Environment, prefix: Path) -> Iterator[InstalledFile]:
     import_path = list(environment.import_path)
     for path, module in LAUNCHERS.items():
-        text = LAUNCHER.format(python=environment.python, import_path=import_path, module=module)
+        text = LAUNCHER.format(
+            python=environment.python, options=PYTHON_OPTIONS, import_path=import_path, module=module
+        )
         yield InstalledFile(f"{prefix}/{path}", text.encode(), mode=0o755)
     for source in sorted(units_directory().iterdir()):
         text = source.read_text().replace(UNITS_NAME_LAUNCHER, f"{prefix}/bin/systemd-docker")
