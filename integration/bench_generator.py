@@ -3,8 +3,8 @@
     python3 -m integration.bench_generator [PYTHON]
 
 PYTHON is started as the installed launcher starts it, with -ISXutf8; Debian's own by default. The services, half of
-them with drop-ins, are made in a directory that takes the place of /etc/systemd/system; the output goes to a tmpfs, as
-/run/systemd/generator is one.
+them with drop-ins, are made in a directory that takes the place of /etc/systemd/system; the output goes to a tmpfs,
+as /run/systemd/generator is one.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ kB and CPU ms:
     python3 -ISXutf8              11172  29.8    this one
     python3 -ISXno_debug_ranges   11168  29.2    no gain: only .pyc that were compiled so are smaller
     our .pyc without docstrings   11104  29.5    not worth tracebacks and help that differ from the source
-    python3 -ISOO                 13400  60      with fewer imports than above: Debian ships no .pyc for it, so a service
-                                                 with ProtectSystem=strict compiles at each start
+    python3 -ISOO                 13400  60      with fewer imports: Debian has no .pyc for it, so a service that has
+                                                 ProtectSystem=strict compiles at each start
 
 What would change our mind about -OO: a distribution that ships those; they save 100 kB.
 """
