@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from systemd_docker import __version__
 from systemd_docker.commands import install_system
 from systemd_docker.commands.install_system import Environment
 from systemd_docker.errors import UsageError
@@ -154,6 +155,14 @@ def test_launchers_run_without_site_and_from_anywhere(tmp_path: Path) -> None:
     )
 
     assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_the_launcher_starts_the_command_line(tmp_path: Path) -> None:
+    install(tmp_path)
+
+    result = subprocess.run([tmp_path / "usr/local/bin/systemd-docker", "--version"], capture_output=True, check=True)
+
+    assert result.stdout.decode() == f"systemd-docker {__version__}\n"
 
 
 def test_a_launcher_finds_every_dependency(tmp_path: Path) -> None:
