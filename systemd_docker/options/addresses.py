@@ -58,13 +58,13 @@ def search_domain(text: str) -> str:
     """ "example.org." -> "example.org"; "." alone stands for no search domain at all."""
     import re  # as rare as the flag
 
-    domain = text.strip(BLANKS)
+    domain = text.strip(" ")
     if domain == ".":
         return domain
     label = ":?(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"  # the colons are the docker CLI's, by mistake
-    match = re.fullmatch(rf"(:?{label}(?::?\.{label})*)\.?", domain)
+    match = re.fullmatch(rf"(:?{label}(?::?\.{label})*)\.?[ \t\n\f\r]*", domain)
     if match is None or not re.search("[a-zA-Z]", domain) or len(match[1]) > _MAX_DOMAIN_CHARS:
-        raise UsageError(f"{text} is not a valid domain")
+        raise UsageError(f"{domain} is not a valid domain")
     return match[1]
 
 
@@ -75,7 +75,7 @@ def extra_host(text: str) -> str:
         raise UsageError(f"bad format for add-host: {quoted(text)}")
     if address == "host-gateway":
         return f"{name}:{address}"
-    if address[:1] == "[" and address[-1:] == "]":
+    if len(address) > 2 and address[0] == "[" and address[-1] == "]":
         address = address[1:-1]
     if packed_ip_or_none(address.strip(BLANKS)) is None:
         raise UsageError(f"invalid IP address in add-host: {quoted(address)}")

@@ -9,10 +9,12 @@ from __future__ import annotations
 from systemd_docker.errors import UsageError
 from systemd_docker.options.quoting import quoted
 
+_DECIMALS = "0123456789"
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _BASES = {"0x": 16, "0b": 2, "0o": 8}
+_MAX_EXPONENT = 10**6
 _INT64_MAX = (1 << 63) - 1
-_INT64_MIN = -(1 << 63)
+_UINT64_MAX = (1 << 64) - 1
 _UNIT_SHIFT = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
 _NANOSECONDS = {
     "ns": 1,
@@ -37,44 +39,57 @@ def boolean(text: str) -> bool:
 
 def integer(text: str, base: int = 0) -> int:
     """strconv.ParseInt(text, base, 64): with base 0 "0x10" is 16, "010" eight, "1_000" a thousand."""
-    sign = -1 if text[:1] == "-" else 1
-    number = _natural(text[1:] if text[:1] in ("+", "-") and text else text, base)
-    if number is None:
-        raise UsageError(f"strconv.ParseInt: parsing {quoted(text)}: invalid syntax")
-    if not _INT64_MIN <= sign * number <= _INT64_MAX:
-        raise UsageError(f"strconv.ParseInt: parsing {quoted(text)}: value out of range")
-    return sign * number
+    negative, digits = _without_sign(text)
+    try:
+        number = _magnitude(digits, base, _UINT64_MAX)
+        if number > _INT64_MAX + negative:
+            raise UsageError("value out of range")
+    except UsageError as error:
+        raise UsageError(f"strconv.ParseInt: parsing {quoted(text)}: {error}") from None
+    return -number if negative else number
 
 
 def natural(text: str, base: int = 0, bits: int = 64) -> int:
     """strconv.ParseUint(text, base, bits): as integer() but without a sign."""
-    number = _natural(text, base)
-    if number is None:
-        raise UsageError(f"strconv.ParseUint: parsing {quoted(text)}: invalid syntax")
-    if number >> bits:
-        raise UsageError(f"strconv.ParseUint: parsing {quoted(text)}: value out of range")
-    return number
+    try:
+        return _magnitude(text, base, (1 << bits) - 1)
+    except UsageError as error:
+        raise UsageError(f"strconv.ParseUint: parsing {quoted(text)}: {error}") from None
 
 
 def natural16(text: str) -> int:
     return natural(text, bits=16)
 
 
-def _natural(text: str, base: int) -> int | None:
+def _without_sign(text: str) -> tuple[bool, str]:
+    return text.startswith("-"), text[1:] if text.startswith(("-", "+")) else text
+
+
+def _magnitude(text: str, base: int, most: int | None = None) -> int:
+    """The number; UsageError "invalid syntax" or, as soon as the digits exceed it, "value out of range"."""
+    if base:
+        return _count(text.lower(), base, most) if "_" not in text else _count("", base)
     digits = text.lower()
-    if base == 0:
-        base = _BASES.get(digits[:2], 8 if digits[:1] == "0" and len(digits) > 1 else 10)
-        if base != 10:
-            # The underscore may stand between digits and right after the prefix, nowhere else.
-            digits = digits[2:].removeprefix("_") if digits[:2] in _BASES else digits[1:].removeprefix("_")
-        digits = _without_underscores(digits)
-    allowed = _DIGITS[:base]
-    return int(digits, base) if digits and all(digit in allowed for digit in digits) else None
+    if digits[:2] in _BASES:
+        return _count(digits[2:].removeprefix("_"), _BASES[digits[:2]], most)
+    if digits.startswith("0") and len(digits) > 1:
+        return _count(digits[1:].removeprefix("_"), 8, most)
+    return _count(digits, 10, most)
 
 
-def _without_underscores(digits: str) -> str:
-    groups = digits.split("_")
-    return "".join(groups) if all(groups) else ""
+def _count(digits: str, base: int, most: int | None = None) -> int:
+    """Digits, with an underscore between any two."""
+    number = 0
+    for digit in digits.replace("_", ""):
+        value = _DIGITS.find(digit)
+        if not 0 <= value < base:
+            raise UsageError("invalid syntax")
+        number = number * base + value
+        if most is not None and number > most:
+            raise UsageError("value out of range")
+    if not all(digits.split("_")):
+        raise UsageError("invalid syntax")
+    return number
 
 
 def number(text: str) -> float:
@@ -117,7 +132,7 @@ def _shift(suffix: str) -> int:
 
 def _int64(value: float) -> int:
     # What does not fit becomes the smallest number on amd64, and the engine refuses that one.
-    return int(value) if abs(value) < 2**63 else _INT64_MIN
+    return int(value) if abs(value) < 2**63 else -(1 << 63)
 
 
 def size_bytes_or_unlimited(text: str) -> int:
@@ -138,41 +153,44 @@ def nano_cpus(text: str) -> int:
 
 
 def _fraction(text: str) -> tuple[int, int] | None:
-    sign, bare = (-1, text[1:]) if text[:1] == "-" else (1, text.removeprefix("+"))
-    if "/" in bare:
-        above, _, below = bare.partition("/")
-        numerator, denominator = _natural(above, 0), _natural(below, 0)
-        return (sign * numerator, denominator) if numerator is not None and denominator else None
-    base = _BASES.get(bare[:2].lower(), 10)
-    mantissa, power_of, exponent = _split_exponent(bare if base == 10 else bare[2:].removeprefix("_"), base)
+    negative, bare = _without_sign(text)
+    try:
+        numerator, denominator = _ratio(bare) if "/" in bare else _decimal(bare)
+    except UsageError:
+        return None
+    return (-numerator if negative else numerator, denominator) if denominator else None
+
+
+def _ratio(text: str) -> tuple[int, int]:
+    above, _, below = text.partition("/")
+    return _magnitude(above, 0), _magnitude(below, 0)
+
+
+def _decimal(text: str) -> tuple[int, int]:
+    """ "1.5e-1" -> (15, 100); with a prefix digits of that base, with "p" a power of two; "010" is ten here."""
+    base = _BASES.get(text[:2].lower(), 10)
+    mantissa, power_of, exponent = _split_exponent(text.lower(), base)
+    if base != 10:
+        mantissa = mantissa[2:].removeprefix("_")
     whole, _, decimals = mantissa.partition(".")
-    if not (whole or decimals) or exponent is None or abs(exponent) > 10**6:
-        return None
-    digits = _natural(whole + decimals, base) if "_" not in mantissa else _natural(_grouped(whole, decimals), base)
-    if digits is None:
-        return None
-    numerator, denominator = sign * digits, base ** len(decimals.replace("_", ""))
-    return (
-        (numerator * power_of**exponent, denominator)
-        if exponent >= 0
-        else (numerator, denominator * power_of**-exponent)
-    )
+    if whole.endswith("_") or decimals.startswith("_"):
+        raise UsageError("invalid syntax")
+    number = _count(whole + decimals, base)
+    if number == 0:
+        return 0, 1
+    if abs(exponent) > _MAX_EXPONENT:
+        raise UsageError("value out of range")
+    scale = base ** len(decimals.replace("_", ""))
+    return (number * power_of**exponent, scale) if exponent >= 0 else (number, scale * power_of**-exponent)
 
 
-def _grouped(whole: str, decimals: str) -> str:
-    if (whole and not _without_underscores(whole)) or (decimals and not _without_underscores(decimals)):
-        return ""
-    return (whole + decimals).replace("_", "")
-
-
-def _split_exponent(text: str, base: int) -> tuple[str, int, int | None]:
-    """ "2e-1" -> ("2", 10, -1); the exponent is None where it is no number."""
+def _split_exponent(text: str, base: int) -> tuple[str, int, int]:
+    """ "2e-1" -> ("2", 10, -1)."""
     for mark, power_of in (("p", 2), ("e", 10)):
-        if (mark == "p" or base == 10) and mark in text.lower():
-            at = text.lower().index(mark)
-            digits = text[at + 1 :]
-            size = _natural(digits[1:] if digits[:1] in ("+", "-") and digits else digits, 10)
-            return text[:at], power_of, -size if size is not None and digits[:1] == "-" else size
+        mantissa, found, exponent = text.partition(mark)
+        if found and (mark == "p" or base != 16):
+            negative, digits = _without_sign(exponent)
+            return mantissa, power_of, -_count(digits, 10) if negative else _count(digits, 10)
     return text, 10, 0
 
 
@@ -183,41 +201,54 @@ def duration_nsec(text: str) -> int:
         return 0
     total = 0
     if not rest:
-        raise UsageError(f"time: invalid duration {quoted(text)}")
+        raise UsageError(f"time: invalid duration {_time_quoted(text)}")
     while rest:
         value, rest = _duration_part(text, rest)
         total += value
         if total > 1 << 63:
-            raise UsageError(f"time: invalid duration {quoted(text)}")
+            raise UsageError(f"time: invalid duration {_time_quoted(text)}")
     if total == 1 << 63 and not negative:
-        raise UsageError(f"time: invalid duration {quoted(text)}")
+        raise UsageError(f"time: invalid duration {_time_quoted(text)}")
     return -total if negative else total
 
 
 def _duration_part(text: str, rest: str) -> tuple[int, str]:
-    whole, rest = _leading(rest, "0123456789")
+    """The first number with its unit, in nanoseconds, and what follows."""
+    whole, rest = _leading(rest, _DECIMALS)
     decimals = ""
-    dot = rest[:1] == "."
-    if dot:
-        decimals, rest = _leading(rest[1:], "0123456789")
-    if not (whole or decimals):
-        raise UsageError(f"time: invalid duration {quoted(text)}")
-    unit_end = next((index for index, char in enumerate(rest) if char in ".0123456789"), len(rest))
+    if rest.startswith("."):
+        decimals, rest = _leading(rest[1:], _DECIMALS)
+    if not (whole or decimals) or int(whole or "0") > 1 << 63:
+        raise UsageError(f"time: invalid duration {_time_quoted(text)}")
+    unit_end = next((index for index, char in enumerate(rest) if char in f".{_DECIMALS}"), len(rest))
     unit, rest = rest[:unit_end], rest[unit_end:]
-    if int(whole or "0") > 1 << 63:
-        raise UsageError(f"time: invalid duration {quoted(text)}")
     if not unit:
-        raise UsageError(f"time: missing unit in duration {quoted(text)}")
+        raise UsageError(f"time: missing unit in duration {_time_quoted(text)}")
     if unit not in _NANOSECONDS:
-        raise UsageError(f"time: unknown unit {quoted(unit)} in duration {quoted(text)}")
-    nsec = int(whole or "0") * _NANOSECONDS[unit]
-    if decimals:
-        # Go counts the fraction in a float; further digits than an int64 holds are dropped.
-        kept = decimals[:18]
-        nsec += int(float(int(kept)) * (_NANOSECONDS[unit] / float(10 ** len(kept))))
-    return nsec, rest
+        raise UsageError(f"time: unknown unit {_time_quoted(unit)} in duration {_time_quoted(text)}")
+    return int(whole or "0") * _NANOSECONDS[unit] + _fraction_of(_NANOSECONDS[unit], decimals), rest
+
+
+def _fraction_of(unit: int, decimals: str) -> int:
+    """ "5" of a second -> 500000000; in a float as Go does, which leaves out the digits that an int64 cannot hold."""
+    number, scale = 0, 1.0
+    for digit in decimals:
+        larger = number * 10 + int(digit)
+        if number > _INT64_MAX // 10 or larger > 1 << 63:
+            break
+        number, scale = larger, scale * 10
+    return int(float(number) * (float(unit) / scale))
 
 
 def _leading(text: str, chars: str) -> tuple[str, str]:
     rest = text.lstrip(chars)
     return text[: len(text) - len(rest)], rest
+
+
+def _time_quoted(text: str) -> str:
+    """The quotes of Go's time package: byte by byte, plainer than quoted()."""
+    escaped = "".join(
+        f"\\x{byte:02x}" if byte < 0x20 or byte >= 0x80 else f"\\{byte:c}" if byte in b'"\\' else f"{byte:c}"
+        for byte in text.encode("utf-8", "surrogateescape")
+    )
+    return f'"{escaped}"'

@@ -18,7 +18,18 @@ import os
 import posixpath
 
 from systemd_docker.errors import UsageError
-from systemd_docker.options import addresses, devices, environment, images, mounts, networks, numbers, ports, security
+from systemd_docker.options import (
+    addresses,
+    devices,
+    environment,
+    images,
+    mounts,
+    networks,
+    numbers,
+    platforms,
+    ports,
+    security,
+)
 from systemd_docker.options.quoting import quoted
 from systemd_docker.record import dataclass
 
@@ -110,8 +121,10 @@ def create_request(options: RunOptions, client: Client, *, plain: bool = False) 
     _check_cidfile(options.text("cidfile"), client)
     images.check_reference(options.image)
     _check_trust(options, client)
-    platform = options.text("platform") or client.environ.get("DOCKER_DEFAULT_PLATFORM", "")
-    platform = images.platform(platform, os.uname().machine) if platform and client.api >= (1, 41) else ""
+    platform = client.environ.get("DOCKER_DEFAULT_PLATFORM", "")
+    if options.given("platform"):
+        platform = options.text("platform")
+    platform = platforms.platform(platform, os.uname().machine) if platform and client.api >= (1, 41) else ""
     _check_fields(options, client)
     return CreateRequest(options.text("name"), platform, body)
 

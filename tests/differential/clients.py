@@ -152,7 +152,8 @@ def _read_file(name: str) -> bytes:
     path = posixpath.relpath(posixpath.join(DIRECTORY, name), DIRECTORY)
     if path in sandbox.FILES and not name.endswith("/"):
         return sandbox.FILES[path]
-    error = (
-        errno.EISDIR if name and any(f"{file}/".startswith(f"{path}/") for file in sandbox.FILES) else errno.ENOENT
-    )
+    if any(path.startswith(f"{file}/") for file in sandbox.FILES) or (path in sandbox.FILES and name.endswith("/")):
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)
+    is_directory = path in (".", "..", "../..") or any(file.startswith(f"{path}/") for file in sandbox.FILES)
+    error = errno.EISDIR if name and is_directory else errno.ENOENT
     raise OSError(error, os.strerror(error), name)

@@ -72,4 +72,4 @@ def complaint(text: str) -> str:
     text = text.partition("\n\nUsage:")[0].partition("\n\nRun '")[0].partition("\nSee '")[0].strip()
     for prefix in ("docker: ", "systemd-docker: ", "Error: "):
         text = text.removeprefix(prefix)
-    return text.replace("'systemd-docker run'", "'docker run'").removesuffix(".").lower()
+    return text.replace("'systemd-docker run'", "'docker run'").removesuffix(".").strip().lower()

@@ -83,7 +83,7 @@ class Case:
 
 def read_case(line: str, directory: str) -> Case:
     """A case for a client whose current directory is this one."""
-    words = json.loads(line) if line.startswith("[") else shlex.split(line)
+    words = json.loads(line) if line.startswith('["') else shlex.split(line)
     environ = dict(ENVIRONMENT)
     while words and re.match(r"[A-Z_]+=", words[0]):
         name, _, value = words.pop(0).partition("=")
@@ -94,7 +94,7 @@ def read_case(line: str, directory: str) -> Case:
 
 def case_lines() -> Iterator[str]:
     for file in sorted(CASES.glob("*.txt")):
-        for line in file.read_text().splitlines():
+        for line in file.read_text().split("\n"):
             if line.strip() and not line.startswith("#"):
                 yield line
 
