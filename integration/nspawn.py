@@ -39,6 +39,9 @@ OPTIONS = (
 )  # fmt: skip
 
 
+OWN_DIRECTORIES = ("/tmp", "/var", "/run", "/etc", "/usr", "/dev", "/proc", "/sys", "/boot")
+"""What no bind may replace."""
+
 # nspawn mounts the v1 controllers read-only, and systemd looks only once which of them it may use.
 CONTROLLERS_UNIT = """
 [Unit]
@@ -58,8 +61,9 @@ def booted(spec: Spec, *, layers: Sequence[Path] = (), binds: Sequence[str] = ()
     """Boot a fresh machine and yield it when its systemd has started everything; kill it on the way out.
 
     layers: directories over the suite's base root, topmost first.
-    binds:  directories of the host to be seen inside, as systemd-nspawn's --bind= has them.
+    binds:  directories of the host to be seen inside, as systemd-nspawn's --bind= has them: PATH, or PATH:INSIDE.
     """
+    check_binds(binds)
     root = base_root(SUITES[spec.suite])
     with contextlib.ExitStack() as stack:
         for layer in (*layers, root):
@@ -85,6 +89,13 @@ def missing_hierarchy(hierarchy: Hierarchy) -> str:
     needed = {"unified": {""}, "hybrid": {"", "name=systemd"}, "legacy": {"name=systemd"}}[hierarchy]
     missing = needed - set(mounts)
     return f"the host has no cgroup hierarchy for '{hierarchy}' machines" if missing else ""
+
+
+def check_binds(binds: Sequence[str]) -> None:
+    """A booting machine writes to these directories and empties some: it would do so to the host's. ValueError."""
+    for inside in (Path(bind.split(":")[-1]) for bind in binds):
+        if any(inside.is_relative_to(own) or Path(own).is_relative_to(inside) for own in OWN_DIRECTORIES):
+            raise ValueError(f"'{inside}' cannot be the host's in a machine; bind it elsewhere: {inside}:/mnt")
 
 
 @contextlib.contextmanager

@@ -53,13 +53,18 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--driver", choices=("systemd", "cgroupfs"), default="", help="the engine's cgroup driver")
     parser.add_argument("--hierarchy", choices=("unified", "hybrid", "legacy"), default="unified", help="of cgroups")
     parser.add_argument("--bare", action="store_true", help="without systemd-docker and without images")
-    parser.add_argument("--bind", action="append", default=[], metavar="DIRECTORY", help="see this directory inside")
+    parser.add_argument("--bind", action="append", default=[], metavar="DIRECTORY[:INSIDE]", help="see it inside")
     parser.add_argument("--keep", metavar="NAME", help="leave the machine up in the background under this name")
     parser.add_argument("--end", metavar="NAME", help="end a machine that was kept")
     parser.add_argument("--list", action="store_true", help="show the machines that were kept")
     parser.add_argument("machine", nargs="?", default="trixie", help=f"{', '.join(SUITES)}, or a kept machine's name")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args(argv)
+    options.bind = [bind if bind.startswith("/") else os.path.abspath(bind) for bind in options.bind]
+    try:
+        nspawn.check_binds(options.bind)
+    except ValueError as error:
+        parser.error(str(error))
     if options.machine not in SUITES and (options.keep or options.machine not in dict(_kept())):
         parser.error(f"'{options.machine}' is neither a suite nor a machine that was kept")
     return options
@@ -68,8 +73,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 @contextlib.contextmanager
 def _machine(options: argparse.Namespace) -> Iterator[Machine]:
     spec = Spec(options.machine, options.driver, options.hierarchy)
-    binds = [os.path.abspath(bind) for bind in options.bind]
-    with nspawn.booted(spec, binds=binds) if options.bare else product.installed(spec, binds=binds) as machine:
+    boot = nspawn.booted if options.bare else product.installed
+    with boot(spec, binds=options.bind) as machine:
         yield machine
 
 
