@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
+from subprocess import PIPE
 from typing import TYPE_CHECKING
 
 import pytest
 
-from integration import audit
-from integration.machine import CommandError
+from integration import audit, product
+from integration.machine import CommandError, Spec, poll
+from integration.nspawn import booted
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from integration.machine import Machine
 
 pytestmark = pytest.mark.integration
@@ -145,6 +148,36 @@ def test_the_audit_misses_what_was_announced_and_did_not_come(machine: Machine) 
 
     machine.announced.clear()
     assert found == ["announced, but not in the journal: never"]
+
+
+BOOT_AND_WAIT = """
+import sys
+from integration.machine import Spec
+from integration.nspawn import booted
+with booted(Spec("trixie")) as machine:
+    print(machine.leader, machine.state, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_machine_ends_with_whoever_booted_it_and_the_next_one_clears_away() -> None:
+    command = [sys.executable, "-c", BOOT_AND_WAIT]
+    with subprocess.Popen(command, cwd=product.REPOSITORY, stdin=PIPE, stdout=PIPE, text=True) as booter:
+        assert booter.stdout is not None
+        leader, state = booter.stdout.readline().split()
+        cgroups = [Path(line) for line in (Path(state) / "cgroups").read_text().splitlines()]
+        booter.kill()
+
+    poll(lambda: not Path(f"/proc/{leader}").exists(), what="the machine to end")
+    assert state not in Path("/proc/self/mountinfo").read_text()
+    with booted(Spec("trixie")):
+        assert not Path(state).exists()
+        assert [cgroup for cgroup in cgroups if cgroup.exists()] == []
+
+
+def test_a_bind_over_what_a_machine_empties_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be the host's"), booted(Spec("trixie"), binds=["/tmp"]):
+        pass
 
 
 def test_a_reboot_keeps_what_was_written_and_ends_what_ran(own_machine: Machine) -> None:
