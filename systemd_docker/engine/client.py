@@ -24,7 +24,7 @@ from systemd_docker.record import dataclass
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TypeVar
 
     from systemd_docker.jsonobj import JsonObject, JsonValue
@@ -212,6 +212,23 @@ class Engine:
     def kill(self, container: str, signal_name: str) -> wire.Exchange:
         """Ask for one signal, e.g. "SIGHUP". The caller owns the exchange; a failure is in failure_of()."""
         return self._open("POST", _container(container, "kill"), {"signal": signal_name})
+
+    def events(self, container: str, actions: Sequence[str] = (), *, since_nsec: int = 0) -> wire.Exchange:
+        """Subscribe to what becomes of a container; actions: ("die", "health_status"), or () for everything.
+
+        The exchange is the caller's and has sent nothing yet: advance() it, and feed what came of its body to an
+        events.EventReader. It completes only when the engine goes away or refuses, see failure_of().
+
+        since_nsec: what happened from then on comes as well, since the epoch and by the engine's clock; 0 for what
+        is yet to come, where an event that happens while the engine is still answering may be missed: it sends the
+        headers before it subscribes.
+        """
+        wanted: dict[str, JsonValue] = {"type": ["container"], "container": [container]}
+        if actions:
+            wanted["event"] = list(actions)
+        seconds, nanoseconds = divmod(since_nsec, 10**9)
+        since = f"{seconds}.{nanoseconds:09}" if since_nsec else ""
+        return self._open("GET", "/events", {"since": since, "filters": jsonobj.dump(wanted)})
 
     def remove(self, container: str) -> None:
         """Remove the container, by force if it runs, with its anonymous volumes, as `docker run --rm` does.
