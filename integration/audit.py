@@ -42,18 +42,19 @@ _LISTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Photograph:
-    """What existed on a machine at one time, and where its journal ended.
+    """What existed on a machine at one time, and where its journal and its console ended.
 
     things: e.g. {("mount", "/tmp"), ("cgroup", "/system.slice/docker.service")}.
     """
 
     things: frozenset[tuple[str, str]]
     journal_cursor: str
+    console_lines: int
 
 
 def photograph(machine: Machine) -> Photograph:
     shown = machine.run("journalctl --sync; journalctl --lines=0 --show-cursor --quiet")
-    return Photograph(_things(machine), shown.removeprefix("-- cursor: "))
+    return Photograph(_things(machine), shown.removeprefix("-- cursor: "), len(machine.console().splitlines()))
 
 
 def _things(machine: Machine) -> frozenset[tuple[str, str]]:

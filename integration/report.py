@@ -15,9 +15,9 @@ CONSOLE_LINES = 40
 
 
 def report(machine: Machine, before: Photograph) -> str:
-    """The machine as it is now, and its journal since then; never raises for what cannot be read."""
+    """The machine as it is now, its journal and console since then; never raises for what cannot be read."""
     commands = list(_commands(machine, before))
-    return "\n".join([*(_transcript(machine, command) for command in commands), _console_end(machine)])
+    return "\n".join([*(_transcript(machine, command) for command in commands), _console(machine, before)])
 
 
 def _commands(machine: Machine, before: Photograph) -> Iterator[str]:
@@ -38,6 +38,6 @@ def _transcript(machine: Machine, command: str) -> str:
     return f"# {command}\n{result.stdout}{result.stderr}"
 
 
-def _console_end(machine: Machine) -> str:
-    lines = machine.console().splitlines()[-CONSOLE_LINES:]
-    return "\n".join([f"# the end of {machine.name}'s console", *lines])
+def _console(machine: Machine, before: Photograph) -> str:
+    lines = machine.console().splitlines()[before.console_lines :]
+    return "\n".join([f"# {machine.name}'s console", *lines[-CONSOLE_LINES:]])
