@@ -11,6 +11,7 @@ from systemd_docker.sd_notify import Notifier
 from systemd_docker.service import adopt, idfiles, launch, prepare, readiness, relay
 from systemd_docker.service.ending import Ending, Outcome, ending_of
 from systemd_docker.service.loop import Loop
+from systemd_docker.service.requests import Requests
 from systemd_docker.service.signals import Signals, StopRequestedError
 from systemd_docker.service.stop import Stopper
 from systemd_docker.service.supervise import Supervisor
@@ -70,11 +71,11 @@ def _run(own: OwnOptions, options: RunOptions, unit: UnitContext, signals: Signa
         readiness.say_status(notifier, _status(container, plan))
         _log_choices(container, plan, unit)
         loop = Loop()
-        stopper = Stopper(loop, engine, container, plan, prepared.properties)
         with (
-            contextlib.closing(stopper),
+            contextlib.closing(Requests(loop)) as requests,
             _relay(loop, container, unit) as output,
         ):
+            stopper = Stopper(loop, engine, requests, container, plan, prepared.properties)
             proxy = readiness.Proxy(loop, listener, notifier) if listener else None
             return Supervisor(loop, container, main_pid, stopper, output, proxy).run(signals)
 

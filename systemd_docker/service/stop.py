@@ -10,8 +10,6 @@ from __future__ import annotations
 import signal
 
 from systemd_docker import log
-from systemd_docker.engine.client import failure_of
-from systemd_docker.errors import Error
 from systemd_docker.plan import stop_timeout_sec
 from systemd_docker.service.signals import STOP_SIGNALS
 
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from systemd_docker.plan import LaunchPlan
     from systemd_docker.service.launch import Container
     from systemd_docker.service.loop import Loop
+    from systemd_docker.service.requests import Requests
     from systemd_docker.unit import UnitProperties
 
 ENGINE_GRACE_SEC = 2
@@ -38,17 +37,23 @@ class Stopper:
     """
 
     def __init__(
-        self, loop: Loop, engine: Engine, container: Container, plan: LaunchPlan, properties: UnitProperties
+        self,
+        loop: Loop,
+        engine: Engine,
+        requests: Requests,
+        container: Container,
+        plan: LaunchPlan,
+        properties: UnitProperties,
     ) -> None:
         self.stopped_by = 0
         self.killed = False
         self._loop = loop
         self._engine = engine
+        self._requests = requests
         self._container = container
         self._timeout_sec = stop_timeout_sec(container.facts.stop_timeout_sec, properties)
         self._passes_on = plan.passes_signals_on
         self._is_signalled_by_manager = is_signalled_by_manager(plan, properties, container.facts.stop_signal)
-        self._exchanges: list[Exchange] = []
 
     def handle(self, signo: signal.Signals) -> None:
         if signo not in STOP_SIGNALS:
@@ -59,12 +64,6 @@ class Stopper:
         else:
             self.stopped_by = signo
             self._stop()
-
-    def close(self) -> None:
-        for exchange in self._exchanges:
-            self._loop.unwatch(exchange.fileno())
-            exchange.close()
-        self._exchanges.clear()
 
     def _stop(self) -> None:
         if self._is_signalled_by_manager:
@@ -85,42 +84,8 @@ class Stopper:
         if not self._ask(lambda: self._engine.kill(self._container.id, "SIGKILL")):
             self._container.kill_leader()
 
-    def _ask(self, open_exchange: Callable[[], Exchange]) -> bool:
-        """Send one request and follow its answer; False where the engine cannot be asked."""
-        try:
-            exchange = open_exchange()
-        except Error as error:
-            log.warning(f"{error}, ignoring")
-            return False
-        self._exchanges.append(exchange)
-        self._follow(exchange)
-        return True
-
-    def _follow(self, exchange: Exchange) -> None:
-        """Advance the exchange when it is ready, until its answer is complete."""
-
-        def advance() -> None:
-            try:
-                exchange.advance()
-                failure = failure_of(exchange) if exchange.complete else None
-            except OSError as error:
-                self._forget(exchange)
-                log.debug(f"the engine went away while it was asked: {error}")
-                return
-            if exchange.complete:
-                self._forget(exchange)
-                # 409: it does not run any more, which is all that was wanted.
-                if failure is not None and failure.http_status not in (304, 404, 409):
-                    log.warning(f"the engine does not pass a signal on, ignoring: {failure}")
-            else:
-                self._follow(exchange)
-
-        self._loop.watch(exchange.fileno(), exchange.events, advance)
-
-    def _forget(self, exchange: Exchange) -> None:
-        self._loop.unwatch(exchange.fileno())
-        exchange.close()
-        self._exchanges.remove(exchange)
+    def _ask(self, ask: Callable[[], Exchange]) -> bool:
+        return self._requests.send("the engine does not pass a signal on", ask)
 
 
 def is_signalled_by_manager(plan: LaunchPlan, properties: UnitProperties, stop_signal: str) -> bool:

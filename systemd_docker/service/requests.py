@@ -1,0 +1,72 @@
+"""Requests to the engine that go on while the container runs: sent now, answered when the loop comes to it."""
+
+from __future__ import annotations
+
+from systemd_docker import log
+from systemd_docker.engine.client import failure_of
+from systemd_docker.errors import Error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from systemd_docker.engine.wire import Exchange
+    from systemd_docker.service.loop import Loop
+
+HARMLESS_STATUSES = (304, 404, 409)
+"""It is as asked for already, there is no such container any more, or it does not run any more."""
+
+
+class Requests:
+    """What the engine has been asked and has not answered yet; owns the exchanges until close()."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._exchanges: list[Exchange] = []
+
+    def send(self, what: str, ask: Callable[[], Exchange], then: Callable[[Exchange], None] | None = None) -> bool:
+        """Send one request and follow its answer; False where the engine cannot be asked.
+
+        what: for the log, where it fails: "the engine does not pass a signal on".
+        then: gets the complete exchange of a request that succeeded.
+        """
+        try:
+            exchange = ask()
+        except Error as error:
+            log.warning(f"{error}, ignoring")
+            return False
+        self._exchanges.append(exchange)
+        self._follow(exchange, what, then)
+        return True
+
+    def close(self) -> None:
+        for exchange in list(self._exchanges):
+            self._forget(exchange)
+
+    def _follow(self, exchange: Exchange, what: str, then: Callable[[Exchange], None] | None) -> None:
+        """Advance the exchange when it is ready, until its answer is complete."""
+
+        def advance() -> None:
+            try:
+                exchange.advance()
+                failure = failure_of(exchange) if exchange.complete else None
+            except OSError as error:
+                self._forget(exchange)
+                log.debug(f"the engine went away while it was asked: {error}")
+                return
+            if not exchange.complete:
+                self._follow(exchange, what, then)
+                return
+            self._forget(exchange)
+            if failure is None:
+                if then is not None:
+                    then(exchange)
+            elif failure.http_status not in HARMLESS_STATUSES:
+                log.warning(f"{what}, ignoring: {failure}")
+
+        self._loop.watch(exchange.fileno(), exchange.events, advance)
+
+    def _forget(self, exchange: Exchange) -> None:
+        self._loop.unwatch(exchange.fileno())
+        exchange.close()
+        self._exchanges.remove(exchange)
