@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from systemd_docker.options.own import OwnOptions
     from systemd_docker.service.ending import Ending
+    from systemd_docker.unit import UnitContext
 
-SUBCOMMANDS = ("run", "install-system")
+SUBCOMMANDS = ("run", "exec", "kill", "stop", "rm", "install-system")
 
 
 def main() -> NoReturn:
@@ -69,6 +70,10 @@ def _dispatch(argv: Sequence[str]) -> Ending:
     match subcommand:
         case "run":
             return _run(own, rest)
+        case "exec" | "kill" | "stop" | "rm":
+            from systemd_docker.commands import container
+
+            return Ending(container.main(subcommand, rest, _read_unit(own)))
         case "install-system":
             from systemd_docker.commands import install_system
 
@@ -79,13 +84,10 @@ def _dispatch(argv: Sequence[str]) -> Ending:
 
 
 def _run(own: OwnOptions, argv: Sequence[str]) -> Ending:
-    from systemd_docker import unit as unit_room
     from systemd_docker.options.grammar import parse_run
     from systemd_docker.service.ending import Ending
 
-    unit = unit_room.read_unit()
-    log.messages.level_prefix = unit.stderr_is_journal
-    log.messages.threshold = log.LEVELS[own.log_level]
+    unit = _read_unit(own)
     options = parse_run(argv)
     if options.switch("help"):
         from systemd_docker.options.help import run_help
@@ -99,3 +101,13 @@ def _run(own: OwnOptions, argv: Sequence[str]) -> Ending:
     from systemd_docker.service.run import run
 
     return run(own, options, unit)
+
+
+def _read_unit(own: OwnOptions) -> UnitContext:
+    """Whose process we are; from here on our messages go out as its standard error wants them."""
+    from systemd_docker import unit as unit_room
+
+    unit = unit_room.read_unit()
+    log.messages.level_prefix = unit.stderr_is_journal
+    log.messages.threshold = log.LEVELS[own.log_level]
+    return unit

@@ -29,6 +29,17 @@ def parse_object(text: bytes | str) -> dict[str, JsonValue]:
     return value
 
 
+def parse_objects(text: bytes | str) -> list[JsonObject]:
+    """An array of objects, or JsonError."""
+    try:
+        value: JsonValue = json.loads(text)
+    except ValueError as error:
+        raise JsonError(f"not JSON: {error}") from None
+    if not isinstance(value, list):
+        raise JsonError(f"expected an array, got {type(value).__name__}")
+    return [item for item in value if isinstance(item, dict)]
+
+
 def dump(value: JsonValue) -> str:
     """Compact JSON text; surrogates of undecodable argv bytes become the replacement character, as in Go."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 UNIT_LABEL = "systemd-docker.unit"
 INVOCATION_LABEL = "systemd-docker.invocation"
-"""On every container that we create: which unit it belongs to, and which start of it."""
+USER_LABEL = "systemd-docker.user"
+"""On every container that we create: which unit it belongs to, which start of it, and, where that is a unit of a
+user's manager, the user's number: other managers of the host have units of the same name."""
 
 SHIM_RUNTIME = "systemd-docker.runc.v2"
 """A runtime that no engine lists. containerd runs containerd-shim-runc-v2 for every name that ends in ".runc.v2", and
@@ -196,6 +198,8 @@ def with_labels(body: JsonObject, unit: UnitContext) -> JsonObject:
     if not unit.name:
         return body
     ours: dict[str, JsonValue] = {UNIT_LABEL: unit.name, INVOCATION_LABEL: unit.invocation_id}
+    if unit.user:
+        ours[USER_LABEL] = unit.user
     return {**body, "Labels": {**_object(body, "Labels"), **ours}}
 
 

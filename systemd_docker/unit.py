@@ -66,6 +66,11 @@ class UnitContext:
     environ: Mapping[str, str]
 
     @property
+    def user(self) -> str:
+        """Whose manager started us: the user's number, "" for the system's."""
+        return str(os.getuid()) if self.is_user else ""
+
+    @property
     def is_plain(self) -> bool:
         """Whether the create request is to be docker's and nothing else; for comparing the two."""
         return self.environ.get("SYSTEMD_DOCKER_PLAIN") == "1"

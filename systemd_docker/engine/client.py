@@ -96,6 +96,19 @@ class ContainerFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A container in a list; `GET /containers/json`.
+
+    name: without the slash in front. status: as in ContainerFacts.
+    """
+
+    id: str
+    name: str
+    status: str
+    labels: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
 class Created:
     """A container that was made; `POST /containers/create`."""
 
@@ -146,17 +159,7 @@ class Engine:
     def attach(self, container: str, *, logs: bool = False) -> Attachment:
         """Subscribe to the output; from the container's first byte on if it was not started yet, or with logs."""
         query = {"stream": "1", "stdout": "1", "stderr": "1", "logs": "1" if logs else ""}
-        exchange = self._open(
-            "POST", _container(container, "attach"), query, headers={"Connection": "Upgrade", "Upgrade": "tcp"}
-        )
-        try:
-            head = self._head(exchange)
-            if not head.is_upgrade:
-                raise _error(head, self._rest(exchange))
-            early = exchange.parser.take_body()
-            return Attachment(exchange.detach(), early)
-        finally:
-            exchange.close()
+        return self._upgrade(_container(container, "attach"), query)
 
     def wait(self, container: str, *, condition: str = "next-exit") -> wire.Exchange:
         """Subscribe to the container's exit; the exchange, which the caller owns, completes when it has exited.
@@ -202,12 +205,15 @@ class Engine:
             health=jsonobj.get_or(obj, "State.Health.Status", ""),
         )
 
-    def stop(self, container: str, *, timeout_sec: int) -> wire.Exchange:
+    def stop(self, container: str, *, timeout_sec: int | None) -> wire.Exchange:
         """Ask for the container's stop signal, and SIGKILL timeout_sec later. Completes when it has stopped.
 
+        timeout_sec: None for the container's own.
         The caller owns the exchange, and learns of the exit from wait(); a failure is in failure_of().
         """
-        return self._open("POST", _container(container, "stop"), {"t": str(timeout_sec)})
+        return self._open(
+            "POST", _container(container, "stop"), {"t": "" if timeout_sec is None else str(timeout_sec)}
+        )
 
     def kill(self, container: str, signal_name: str) -> wire.Exchange:
         """Ask for one signal, e.g. "SIGHUP". The caller owns the exchange; a failure is in failure_of()."""
@@ -230,6 +236,33 @@ class Engine:
         since = f"{seconds}.{nanoseconds:09}" if since_nsec else ""
         return self._open("GET", "/events", {"since": since, "filters": jsonobj.dump(wanted)})
 
+    def labelled(self, name: str, value: str) -> tuple[Listed, ...]:
+        """All containers with this label, whether they run or not; the newest comes first."""
+        filters = jsonobj.dump({"label": [f"{name}={value}"]})
+        text = self._answer("GET", "/containers/json", {"all": "1", "filters": filters})
+        return tuple(
+            Listed(
+                id=_expect(obj, "Id"),
+                name=_first_name(obj),
+                status=jsonobj.get_or(obj, "State", ""),
+                labels=jsonobj.get_or(obj, "Labels", {}),
+            )
+            for obj in _parse_list(text)
+        )
+
+    def create_exec(self, container: str, body: JsonObject) -> str:
+        """The id of a command that is to run in a container that runs; `POST /containers/ID/exec`."""
+        return _expect(self._json("POST", _container(container, "exec"), {}, jsonobj.dump(dict(body)).encode()), "Id")
+
+    def start_exec(self, exec_id: str) -> Attachment:
+        """Run it; its output, in frames."""
+        return self._upgrade(f"/exec/{wire.quote(exec_id)}/start", {}, b'{"Detach":false,"Tty":false}')
+
+    def exec_exit_code(self, exec_id: str) -> int:
+        """Of a command whose output has ended; -1 where it still runs."""
+        obj = self._json("GET", f"/exec/{wire.quote(exec_id)}/json")
+        return -1 if jsonobj.get_or(obj, "Running", False) else jsonobj.get_or(obj, "ExitCode", 0)
+
     def remove(self, container: str) -> None:
         """Remove the container, by force if it runs, with its anonymous volumes, as `docker run --rm` does.
 
@@ -245,6 +278,12 @@ class Engine:
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> JsonObject:
         """One whole request; {} for an answer without a body."""
+        text = self._answer(method, path, query, body)
+        return _parse(text) if text else {}
+
+    def _answer(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> bytes:
         exchange = self._open(method, path, query or {}, body)
         try:
             head = self._head(exchange)
@@ -253,7 +292,19 @@ class Engine:
             exchange.close()
         if head.status >= 400:
             raise _error(head, text)
-        return _parse(text) if text else {}
+        return text
+
+    def _upgrade(self, path: str, query: Mapping[str, str], body: bytes | None = None) -> Attachment:
+        """A request whose connection carries a stream from then on."""
+        exchange = self._open("POST", path, query, body, headers={"Connection": "Upgrade", "Upgrade": "tcp"})
+        try:
+            head = self._head(exchange)
+            if not head.is_upgrade:
+                raise _error(head, self._rest(exchange))
+            early = exchange.parser.take_body()
+            return Attachment(exchange.detach(), early)
+        finally:
+            exchange.close()
 
     def _open(
         self,
@@ -342,6 +393,21 @@ def failure_of(exchange: wire.Exchange) -> EngineError | None:
     return _error(head, exchange.parser.take_body()) if head.status >= 400 else None
 
 
+def complete(exchange: wire.Exchange, wait: wire.Wait, deadline: float) -> EngineError | None:
+    """Wait for the whole of an answer that nothing else follows; failure_of() it.
+
+    Raises EngineUnreachableError: the engine has gone away, or not answered by the deadline (monotonic).
+    """
+
+    def receive() -> None:
+        while not exchange.complete:
+            wait(exchange.fileno(), exchange.events, deadline)
+            exchange.advance()
+
+    _answered(receive)
+    return failure_of(exchange)
+
+
 _CONNECT_HINTS = {
     errno.ENOENT: "Is the engine running? See 'systemctl status docker.service', and DOCKER_HOST.",
     errno.ECONNREFUSED: "Is the engine running? See 'systemctl status docker.service', and DOCKER_HOST.",
@@ -381,6 +447,19 @@ def _parse(text: bytes) -> JsonObject:
         return jsonobj.parse_object(text)
     except jsonobj.JsonError as error:
         raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None
+
+
+def _parse_list(text: bytes) -> list[JsonObject]:
+    try:
+        return jsonobj.parse_objects(text)
+    except jsonobj.JsonError as error:
+        raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None
+
+
+def _first_name(obj: JsonObject) -> str:
+    """A container has more than one where others are linked to it: "/web/db" is web's name for it, "/db" its own."""
+    names = [str(name) for name in jsonobj.get_or(obj, "Names", [])]
+    return next((name[1:] for name in names if name.count("/") == 1), "")
 
 
 def _expect(obj: JsonObject, key: str) -> str:

@@ -24,6 +24,22 @@ Usage:  systemd-docker [OPTIONS] COMMAND …
 
 Make a Docker container be the systemd service
 
+Commands:
+  run              Run a container as the service that we are the ExecStart= of
+  exec             Run a command in the unit's container; for ExecReload=, ExecStartPost=
+  kill             Send a signal to the unit's container; for ExecReload=
+  stop             Stop the unit's container; for ExecStop=
+  rm               Remove what containers the unit has left; for ExecStopPost=
+  install-system   Put launchers, units and manual pages where the system looks for them
+
+Options:
+"""
+
+_VERB = """\
+Usage:  systemd-docker {usage}
+
+{explanation}
+
 Options:
 """
 
@@ -34,6 +50,11 @@ def run_help() -> str:
 
 def own_help() -> str:
     return _OWN + _table(OWN_FLAGS) + "\nSee 'systemd-docker run --help' for the options of 'run'.\n"
+
+
+def verb_help(verb: str, arguments: str, explanation: str, flags: Iterable[Flag]) -> str:
+    usage = f"{verb} [OPTIONS] {arguments}".rstrip()
+    return _VERB.format(usage=usage, explanation=explanation) + _table(flags)
 
 
 def _table(flags: Iterable[Flag]) -> str:

@@ -8,7 +8,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from tests.fakes.containers import Container, signal_name
+from tests.fakes.containers import Container, encode_frame, signal_name
 from tests.fakes.http import HungUpError, StatusError, compact, encode_head
 from tests.fakes.images import DENIED, Pull, pulled_reference
 
@@ -274,6 +274,33 @@ def _attach_head(engine: FakeEngine, exchange: Exchange, container: Container) -
     return encode_head("101 UPGRADED", {**kind, "Connection": "Upgrade", "Upgrade": "tcp", **engine.headers})
 
 
+def create_exec(engine: FakeEngine, exchange: Exchange, name: str) -> None:
+    with engine.changed:
+        container = engine.find(name)
+        if not container.is_running:
+            raise StatusError(409, f"Container {container.id} is not running")
+        if container.status == "paused":
+            raise StatusError(409, f"Container {name} is paused, unpause the container before exec")
+        exec_id = f"{len(engine.execs):064x}"
+        engine.execs[exec_id] = exchange.call.json()
+        engine.emit(container, f"exec_create: {' '.join(exchange.call.json()['Cmd'])}", execID=exec_id)
+    engine.answer(exchange, 201, {"Id": exec_id}, **JSON)
+
+
+def start_exec(engine: FakeEngine, exchange: Exchange, exec_id: str) -> None:
+    if exec_id not in engine.execs:
+        raise StatusError(404, f"No such exec instance: {exec_id}")
+    output = b"".join(encode_frame(stream, data) for stream, data in engine.exec_script.output)
+    head = {"Content-Type": "application/vnd.docker.multiplexed-stream", "Connection": "Upgrade", "Upgrade": "tcp"}
+    exchange.connection.send(encode_head("101 UPGRADED", head) + output)
+    raise HungUpError
+
+
+def inspect_exec(engine: FakeEngine, exchange: Exchange, exec_id: str) -> None:
+    answer = {"ID": exec_id, "Running": False, "ExitCode": engine.exec_script.exit_code}
+    engine.answer(exchange, 200, answer, **JSON)
+
+
 def _next_output(
     engine: FakeEngine, exchange: Exchange, container: Container, number: int, seen: int
 ) -> list[tuple[int, bytes]]:
@@ -374,6 +401,9 @@ ENDPOINTS: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("POST", "/containers/([^/]+)/update", update),
     ("POST", "/containers/([^/]+)/wait", wait),
     ("POST", "/containers/([^/]+)/attach", attach),
+    ("POST", "/containers/([^/]+)/exec", create_exec),
+    ("POST", "/exec/([^/]+)/start", start_exec),
+    ("GET", "/exec/([^/]+)/json", inspect_exec),
     ("DELETE", "/containers/([^/]+)", delete),
     ("GET", "/images/(.+)/json", inspect_image),
     ("POST", "/images/create", pull),

@@ -78,6 +78,7 @@ class FakeEngine:
     requests:   every request, in order of arrival.
     containers: by id, in order of creation; removed ones are gone.
     script:     for containers of images that `scripts` does not name.
+    execs:      by id, the create requests of commands in containers; each does what exec_script says.
     info, images, registry: what /info says, what is there, what can be pulled.
     warnings:   of every create.
     delivery:   how answers travel.
@@ -98,6 +99,8 @@ class FakeEngine:
         self.warnings: list[str] = []
         self.script = Script()
         self.scripts: dict[str, Script] = {}
+        self.execs: dict[str, Any] = {}
+        self.exec_script = Script()
         self.delivery = Delivery()
         self.changed = threading.Condition()
         self._faults: list[Fault] = []
