@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DIRECTORY = Path(os.environ.get("SYSTEMD_DOCKER_TESTS", "/var/cache/systemd-docker-tests"))
 
-UNUSED_SEC = 6 * 3600
+UNUSED_SEC = 3600
 """An entry is as old as its last use."""
 
 

@@ -14,10 +14,18 @@ cd fs
 mkdir upper work root docker containerd
 mount -t overlay -o "lowerdir=$layers,upperdir=upper,workdir=work" machine root
 
+# What a machine leaves in its cgroups when it is reset.
+clear_cgroups() {
+	for cgroup in $cgroups; do
+		find "$cgroup" -mindepth 1 -depth -type d -exec rmdir {} + || true
+	done
+}
+
 # With --keep-unit, systemd-nspawn leaves a reboot to its caller and says so with this status.
 status=133
 while [ $status -eq 133 ]; do
 	status=0
+	clear_cgroups
 	systemd-nspawn --directory=root --bind="$PWD/docker:/var/lib/docker" --bind="$PWD/containerd:/var/lib/containerd" \
 		"$@" || status=$?
 done

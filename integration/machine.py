@@ -151,10 +151,13 @@ class Machine:
                 directory.mkdir(exist_ok=True)
                 yield directory
 
-    def reboot(self) -> None:
-        """As an administrator does it; return when the machine is up again. What was written stays."""
+    def reboot(self, *, reset: bool = False) -> None:
+        """As an administrator does it; return when the machine is up again. What was written stays.
+
+        reset: at once, as the button on a real one does it; nothing is stopped before.
+        """
         with notify_socket(self.state / "notify") as notify:
-            self.attempt("systemctl reboot")
+            self.attempt("systemctl reboot --force --force" if reset else "systemctl reboot")
             self.leader = wait_until_ready(notify, self.launcher)
 
     def show(self, unit: str, prop: str) -> str:

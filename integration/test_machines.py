@@ -175,6 +175,18 @@ def test_a_machine_ends_with_whoever_booted_it_and_the_next_one_clears_away() ->
         assert [cgroup for cgroup in cgroups if cgroup.exists()] == []
 
 
+def test_after_a_failure_the_machine_is_as_before(machine: Machine) -> None:
+    before = audit.photograph(machine)
+    machine.install_unit("again.service", "[Service]\nExecStart=sleep infinity\nRestart=always\n")
+    machine.install_unit("hangs.service", "[Service]\nExecStart=sleep infinity\nExecStop=sleep infinity\n")
+    machine.run("systemctl start again hangs; docker run --detach busybox:musl sleep infinity; mkdir /tmp/left")
+
+    audit.clear_by_force(machine)
+
+    assert audit.findings(machine, before) == []
+    assert machine.show("again.service", "LoadState") == "not-found"
+
+
 def test_a_bind_over_what_a_machine_empties_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot be the host's"), booted(Spec("trixie"), binds=["/tmp"]):
         pass
