@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from systemd_docker.service.ending import Ending
     from systemd_docker.unit import UnitContext
 
+USAGE_HINT = "See 'systemd-docker --help' and 'systemd-docker run --help'."
+"""Where a command line is wrong and nothing more can be said about it."""
+
 SUBCOMMANDS = ("run", "exec", "kill", "stop", "rm", "install-system")
 
 
@@ -31,14 +34,20 @@ def main() -> NoReturn:
 
 def run_command(argv: Sequence[str]) -> Ending:
     """Run one command line; how this process has to end."""
+    from systemd_docker import unit as unit_room
+    from systemd_docker.service import live, rest
     from systemd_docker.service.ending import Ending
 
+    unit = unit_room.read_unit()
+    log.messages.level_prefix = unit.stderr_is_journal
     try:
-        return _dispatch(argv)
+        if (held := rest.resumed(unit.environ)) is not None:
+            return live.resume(held, unit)
+        return _dispatch(argv, unit)
     except Error as error:
         log.error(str(error))
-        if error.hint:
-            log.info(error.hint)
+        if hint := error.hint or (USAGE_HINT if isinstance(error, UsageError) else ""):
+            log.info(hint)
         return Ending(error.exit_status)
     except OSError as error:
         # A mechanism failed and no policy had a plan for it. The errno's name is what gets searched for.
@@ -51,11 +60,12 @@ def run_command(argv: Sequence[str]) -> Ending:
         return Ending(EX_SOFTWARE)
 
 
-def _dispatch(argv: Sequence[str]) -> Ending:
+def _dispatch(argv: Sequence[str], unit: UnitContext) -> Ending:
     from systemd_docker.options.own import parse_own
     from systemd_docker.service.ending import Ending
 
     own, words = parse_own(argv)
+    log.messages.threshold = log.LEVELS[own.log_level]
     if own.version:
         print(f"systemd-docker {__version__}")
         return Ending(0)
@@ -64,30 +74,29 @@ def _dispatch(argv: Sequence[str]) -> Ending:
 
         print(own_help(), end="")
         return Ending(0)
+    known = f"Known are: {', '.join(SUBCOMMANDS)}. See --help."
     if not words:
-        raise UsageError("no subcommand is given", hint=f"Known are: {', '.join(SUBCOMMANDS)}. See --help.")
+        raise UsageError("no subcommand is given", hint=known)
     subcommand, *rest = words
     match subcommand:
         case "run":
-            return _run(own, rest)
+            return _run(own, rest, unit)
         case "exec" | "kill" | "stop" | "rm":
             from systemd_docker.commands import container
 
-            return Ending(container.main(subcommand, rest, _read_unit(own)))
+            return Ending(container.main(subcommand, rest, unit))
         case "install-system":
             from systemd_docker.commands import install_system
 
             return Ending(install_system.main(rest))
         case _:
-            known = ", ".join(SUBCOMMANDS)
-            raise UsageError(f"unknown subcommand: '{subcommand}'", hint=f"Known are: {known}. See --help.")
+            raise UsageError(f"unknown subcommand: '{subcommand}'", hint=known)
 
 
-def _run(own: OwnOptions, argv: Sequence[str]) -> Ending:
+def _run(own: OwnOptions, argv: Sequence[str], unit: UnitContext) -> Ending:
     from systemd_docker.options.grammar import parse_run
     from systemd_docker.service.ending import Ending
 
-    unit = _read_unit(own)
     options = parse_run(argv)
     if options.switch("help"):
         from systemd_docker.options.help import run_help
@@ -101,13 +110,3 @@ def _run(own: OwnOptions, argv: Sequence[str]) -> Ending:
     from systemd_docker.service.run import run
 
     return run(own, options, unit)
-
-
-def _read_unit(own: OwnOptions) -> UnitContext:
-    """Whose process we are; from here on our messages go out as its standard error wants them."""
-    from systemd_docker import unit as unit_room
-
-    unit = unit_room.read_unit()
-    log.messages.level_prefix = unit.stderr_is_journal
-    log.messages.threshold = log.LEVELS[own.log_level]
-    return unit

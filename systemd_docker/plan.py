@@ -5,6 +5,8 @@ Pure: no function here asks the engine, the kernel or the service manager anythi
 
 from __future__ import annotations
 
+import signal
+
 from systemd_docker.errors import AdoptionError
 from systemd_docker.record import dataclass
 
@@ -191,6 +193,35 @@ def stop_timeout_sec(container_sec: int | None, properties: UnitProperties) -> i
     wanted = DEFAULT_STOP_TIMEOUT_SEC if container_sec is None else container_sec
     longest = properties.timeout_stop_usec // 1_000_000 - STOP_MARGIN_SEC
     return max(MIN_STOP_TIMEOUT_SEC, min(wanted, longest))
+
+
+def manager_signals_payload(adoption: AdoptionPlan, properties: UnitProperties, stop_signal: str) -> bool:
+    """Whether `systemctl stop` by itself sends the payload what the container wants to be stopped with."""
+    return (
+        adoption.strategy != "none"
+        and properties.kill_mode == "control-group"
+        and signal_number(stop_signal) == properties.kill_signal
+    )
+
+
+def signal_number(name: str) -> int:
+    """Of a container's stop signal as docker-run(1) has it: "SIGQUIT", "quit", "3", "SIGRTMIN+3"; SIGTERM for "".
+
+    0 where it names none that we know: nobody has sent it then.
+    """
+    word = name.upper().removeprefix("SIG")
+    if not word:
+        return signal.SIGTERM
+    if word.isdecimal():
+        return int(word)
+    base, sign, offset = word.partition("+")
+    if sign and base == "RTMIN" and offset.isdecimal():
+        return signal.SIGRTMIN + int(offset)
+    base, sign, offset = word.partition("-")
+    if sign and base == "RTMAX" and offset.isdecimal():
+        return signal.SIGRTMAX - int(offset)
+    known = getattr(signal, f"SIG{word}", 0)
+    return int(known) if isinstance(known, signal.Signals) else 0
 
 
 def with_labels(body: JsonObject, unit: UnitContext) -> JsonObject:

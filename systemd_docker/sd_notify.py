@@ -23,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import sdnotify
+
     Assignments = Mapping[str, str]
 
 MAX_DATAGRAM_BYTES = 4096
@@ -52,19 +54,17 @@ class Notifier:
     """Our end towards the service manager; without one ($NOTIFY_SOCKET unset) every message goes nowhere, quietly."""
 
     def __init__(self, socket_path: str) -> None:
-        """socket_path: $NOTIFY_SOCKET, which both packages read from the environment themselves; "" for none.
-
-        Raises OSError: nobody listens there.
-        """
+        """socket_path: $NOTIFY_SOCKET, which both packages read from the environment themselves; "" for none."""
         self.enabled = bool(socket_path)
-        if self.enabled:
-            import sdnotify
-
-            self._plain = sdnotify.SystemdNotifier(debug=True)
+        self._plain: sdnotify.SystemdNotifier | None = None
 
     def notify(self, **assignments: str | int) -> None:
         """Assignments whose values are ASCII, in one datagram: notify(MAINPID=41, READY=1). Raises OSError."""
         if self.enabled:
+            if self._plain is None:
+                import sdnotify
+
+                self._plain = sdnotify.SystemdNotifier(debug=True)
             self._plain.notify(encode({key: str(value) for key, value in assignments.items()}))
 
     def notify_text(self, assignments: Assignments, fds: Sequence[int] = ()) -> None:
@@ -118,6 +118,13 @@ class Listener:
         except OSError as error:
             self.socket.close()
             raise OSError(error.errno, error.strerror, path) from None
+
+    @classmethod
+    def resumed(cls, fd: int) -> Listener:
+        """A listener on a socket that was bound before; takes ownership of fd."""
+        listener = cls.__new__(cls)
+        listener.socket = socket.socket(fileno=fd)
+        return listener
 
     def fileno(self) -> int:
         return self.socket.fileno()

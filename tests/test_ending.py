@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from systemd_docker.plan import signal_number
 from systemd_docker.service.ending import Ending, Outcome, ending_of
-from systemd_docker.service.stop import signal_number
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from systemd_docker.engine.client import Attachment
-from systemd_docker.engine.frames import STDERR, STDOUT
+from systemd_docker.engine.frames import BEGINNING, STDERR, STDOUT, Demultiplexer
 from systemd_docker.service import relay
 from systemd_docker.service.loop import Loop
 
@@ -22,19 +21,43 @@ def frame(stream: int, data: bytes) -> bytes:
 class Bench:
     """A relay between a socket that we write as the engine does, and two files that we read afterwards."""
 
-    def __init__(self, directory: Path, *, framed: bool = True, early: bytes = b"") -> None:
-        self.engine, stream = socket.socketpair()
-        stream.setblocking(False)
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        framed: bool = True,
+        early: bytes = b"",
+        state: tuple[bytes, int, int] = BEGINNING,
+        stdout: int | None = None,
+    ) -> None:
+        self.engine, self.stream = socket.socketpair()
+        self.stream.setblocking(False)
         self.loop = Loop()
         self.paths = {STDOUT: directory / "out", STDERR: directory / "err"}
-        sinks = {number: relay.Sink(os.open(path, os.O_WRONLY | os.O_CREAT)) for number, path in self.paths.items()}
-        self.relay = relay.Relay(self.loop, Attachment(stream, early), framed=framed, sinks=sinks)
+        self.sinks = {
+            number: os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) for number, path in self.paths.items()
+        }
+        if stdout is not None:
+            os.close(self.sinks[STDOUT])
+            self.sinks[STDOUT] = stdout
+        demultiplexer = Demultiplexer(framed=framed, state=state)
+        self.relay = relay.Relay(self.loop, self.stream.fileno(), demultiplexer, self.sinks, early)
+
+    def run(self) -> None:
+        self.loop.run_until(lambda: self.relay.finished)
+
+    def close(self) -> dict[int, bytes]:
+        self.relay.close()
+        for closable in (self.engine, self.stream):
+            closable.close()
+        for fd in self.sinks.values():
+            os.close(fd)
+        return {number: path.read_bytes() for number, path in self.paths.items()}
 
     def finish(self) -> dict[int, bytes]:
         self.engine.close()
-        self.loop.run_until(lambda: self.relay.finished)
-        self.relay.close()
-        return {number: path.read_bytes() for number, path in self.paths.items()}
+        self.run()
+        return self.close()
 
 
 def test_frames_go_to_their_streams_byte_for_byte(tmp_path: Path) -> None:
@@ -55,8 +78,26 @@ def test_a_container_that_says_nothing_is_finished_at_once(tmp_path: Path) -> No
     assert Bench(tmp_path).finish() == {STDOUT: b"", STDERR: b""}
 
 
+@pytest.mark.parametrize("cut", range(1, 20))
+def test_a_relay_goes_on_where_another_has_stopped(cut: int, tmp_path: Path) -> None:
+    data = frame(STDOUT, b"out\n") + frame(STDERR, b"err\n")
+    first = Bench(tmp_path)
+    first.engine.sendall(data[:cut])
+    reached: list[bool] = []
+    first.loop.after(0.01, lambda: reached.append(True))
+    first.loop.run_until(lambda: bool(reached))
+    state = first.relay.frame
+    first.close()
+
+    second = Bench(tmp_path, state=state)
+    second.engine.sendall(data[cut:])
+
+    assert second.finish() == {STDOUT: b"out\n", STDERR: b"err\n"}
+
+
 @pytest.fixture
-def slow_reader() -> Iterator[tuple[int, relay.Sink]]:
+def slow_reader() -> Iterator[tuple[int, int]]:
+    """(our end of a pipe, what a relay writes to)."""
     reader, writer = os.pipe()
     sink = relay.open_sink(writer)
     os.close(writer)
@@ -65,20 +106,14 @@ def slow_reader() -> Iterator[tuple[int, relay.Sink]]:
         os.close(reader)
 
 
-def test_a_slow_reader_gets_everything_and_little_is_held(
-    slow_reader: tuple[int, relay.Sink], tmp_path: Path
-) -> None:
+def test_a_slow_reader_gets_everything_and_little_is_held(slow_reader: tuple[int, int], tmp_path: Path) -> None:
     reader, sink = slow_reader
-    engine, stream = socket.socketpair()
-    stream.setblocking(False)
-    loop = Loop()
-    other = relay.Sink(os.open(tmp_path / "err", os.O_WRONLY | os.O_CREAT))
-    output = relay.Relay(loop, Attachment(stream, b""), framed=True, sinks={STDOUT: sink, STDERR: other})
+    bench = Bench(tmp_path, stdout=sink)
     data = os.urandom(4_000_000)
     received = bytearray()
 
     def write() -> None:
-        with engine:
+        with bench.engine as engine:
             engine.sendall(b"".join(frame(STDOUT, data[i : i + 5000]) for i in range(0, len(data), 5000)))
 
     def read() -> None:
@@ -88,8 +123,8 @@ def test_a_slow_reader_gets_everything_and_little_is_held(
     threads = [threading.Thread(target=write), threading.Thread(target=read)]
     for thread in threads:
         thread.start()
-    loop.run_until(lambda: output.finished)
-    output.close()
+    bench.run()
+    bench.close()
     for thread in threads:
         thread.join()
 
@@ -97,22 +132,14 @@ def test_a_slow_reader_gets_everything_and_little_is_held(
 
 
 def test_a_reader_that_went_away_does_not_stop_the_payload(
-    slow_reader: tuple[int, relay.Sink], tmp_path: Path, logged: Callable[[], list[str]]
+    slow_reader: tuple[int, int], tmp_path: Path, logged: Callable[[], list[str]]
 ) -> None:
     reader, sink = slow_reader
-    engine, stream = socket.socketpair()
-    stream.setblocking(False)
-    loop = Loop()
-    other = relay.Sink(os.open(tmp_path / "err", os.O_WRONLY | os.O_CREAT))
-    output = relay.Relay(loop, Attachment(stream, b""), framed=True, sinks={STDOUT: sink, STDERR: other})
+    bench = Bench(tmp_path, stdout=sink)
     os.close(reader)
-    engine.sendall(frame(STDOUT, b"lost\n") + frame(STDERR, b"kept\n") + frame(STDOUT, b"lost\n"))
-    engine.close()
+    bench.engine.sendall(frame(STDOUT, b"lost\n") + frame(STDERR, b"kept\n") + frame(STDOUT, b"lost\n"))
 
-    loop.run_until(lambda: output.finished)
-    output.close()
-
-    assert (tmp_path / "err").read_bytes() == b"kept\n"
+    assert bench.finish()[STDERR] == b"kept\n"
     assert len(logged()) == 1
     assert "standard output" in logged()[0]
 
@@ -137,8 +164,25 @@ def test_our_own_streams_stay_blocking_for_those_who_share_them(kind: str, tmp_p
 
     sink = relay.open_sink(fd)
 
-    assert sink.write([memoryview(b"ab"), memoryview(b"c")]) == 3
+    assert relay.write_sink(sink, [memoryview(b"ab"), memoryview(b"c")]) == 3
     assert os.get_blocking(fd)
-    sink.close()
-    os.close(fd)
-    os.close(other)
+    for each in (sink, fd, other):
+        os.close(each)
+
+
+def test_a_socket_that_is_full_does_not_block() -> None:
+    reader, writer = socket.socketpair()
+    sink = relay.open_sink(writer.fileno())
+
+    writer.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while writer.send(b"x" * 65536):
+            pass
+    writer.setblocking(True)
+
+    with pytest.raises(BlockingIOError):
+        relay.write_sink(sink, [memoryview(b"x")])
+
+    os.close(sink)
+    reader.close()
+    writer.close()

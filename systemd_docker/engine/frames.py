@@ -14,6 +14,9 @@ STDOUT, STDERR = 1, 2
 
 HEADER_BYTES = 8
 
+BEGINNING = (b"", STDOUT, 0)
+"""A demultiplexer's state before the first byte."""
+
 
 class FrameError(ValueError):
     """The bytes are no frames: the stream has lost its place and cannot find it again."""
@@ -25,11 +28,16 @@ class Demultiplexer:
     Streams are STDOUT, STDERR; 0, "standard input" in the API's text, counts as output, as the docker CLI has it.
     """
 
-    def __init__(self, *, framed: bool) -> None:
+    def __init__(self, *, framed: bool, state: tuple[bytes, int, int] = BEGINNING) -> None:
+        """state: what another demultiplexer of the same stream had come to."""
         self._framed = framed
-        self._header = bytearray()
-        self._stream = STDOUT
-        self._left = 0
+        header, self._stream, self._left = state
+        self._header = bytearray(header)
+
+    @property
+    def state(self) -> tuple[bytes, int, int]:
+        """(beginning of a header, stream of the frame we are in, bytes left of it)."""
+        return bytes(self._header), self._stream, self._left
 
     def feed(self, data: memoryview) -> Iterator[tuple[int, memoryview]]:
         """Raises FrameError. The pieces are views of data."""

@@ -204,6 +204,7 @@ class Exchange:
         """
         self.parser = Parser(expects_body=expects_body)
         self._unsent = memoryview(request)
+        self._head = bytearray()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             # A unix socket's connect(2) cannot be waited for with poll(2): unix(7) has EAGAIN, not EINPROGRESS.
@@ -214,6 +215,22 @@ class Exchange:
         except OSError as error:
             self._socket.close()
             raise OSError(error.errno, error.strerror, path) from None
+
+    @classmethod
+    def resumed(cls, fd: int, received: bytes) -> Exchange:
+        """An exchange that was taken apart with parts(); takes ownership of fd."""
+        exchange = cls.__new__(cls)
+        exchange.parser = Parser()
+        exchange.parser.feed(received)
+        exchange._head = bytearray(received)
+        exchange._unsent = memoryview(b"")
+        exchange._socket = socket.socket(fileno=fd)
+        exchange._socket.setblocking(False)
+        return exchange
+
+    def parts(self) -> tuple[int, bytes]:
+        """(fd, what was received) of an exchange that has its head and nothing behind it; the caller owns the fd."""
+        return self._socket.detach(), bytes(self._head)
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -233,6 +250,8 @@ class Exchange:
             if self._unsent:
                 self._unsent = self._unsent[self._socket.send(self._unsent) :]
             elif data := self._socket.recv(RECEIVE_BYTES):
+                if self.parser.head is None:
+                    self._head += data
                 self.parser.feed(data)
             else:
                 self.parser.feed_end()

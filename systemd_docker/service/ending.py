@@ -7,7 +7,6 @@ SuccessExitStatus= and a clean stop work only where the main process dies as a n
 from __future__ import annotations
 
 import os
-import resource
 import signal
 
 from systemd_docker.record import dataclass
@@ -84,6 +83,8 @@ def ending_of(outcome: Outcome, *, as_code: bool = False) -> Ending:
 def end(ending: Ending) -> NoReturn:
     """End this process as ending says."""
     if ending.signo:
+        import resource
+
         resource.setrlimit(resource.RLIMIT_CORE, (CORE_LIMIT_NONE, CORE_LIMIT_NONE))
         if ending.signo != signal.SIGKILL:
             signal.signal(ending.signo, signal.SIG_DFL)

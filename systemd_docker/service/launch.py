@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 
 from systemd_docker import log
 from systemd_docker.engine.client import Engine
 from systemd_docker.errors import EngineError, Error
 from systemd_docker.plan import UNIT_LABEL
 from systemd_docker.record import dataclass
+from systemd_docker.service.held import NO_FD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import contextlib
+    from collections.abc import Callable
 
     from systemd_docker.engine.client import Attachment, ContainerFacts
     from systemd_docker.engine.wire import Exchange
@@ -27,12 +27,12 @@ CREATED_STATUS = ("created", "exited", "dead")
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One started container and what we hold of it; launched() owns all of it.
+    """One started container and what we hold of it.
 
     name:       the engine's, or its id where nobody has named it.
     leader:     PID of the payload's first process, or 0 if the container had ended before it could be looked at.
-    pidfd:      of the leader, or -1.
-    attachment: its output, or None where nobody wants it.
+    pidfd:      of the leader, or NO_FD.
+    output:     where its output comes from, or None where nobody wants it.
     exit:       completes when the container has ended.
     """
 
@@ -41,70 +41,68 @@ class Container:
     leader: int
     pidfd: int
     facts: ContainerFacts
-    attachment: Attachment | None
+    output: Attachment | None
     exit: Exchange
 
-    def kill_leader(self) -> None:
-        """SIGKILL without the engine's help; the kernel ends the rest of the PID namespace with it."""
-        if self.pidfd >= 0:
-            # EPERM: not ours to kill; ESRCH: dead. Either way there is nothing more that we could do.
-            with contextlib.suppress(OSError):
-                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
+def launch(
+    engine: Engine,
+    plan: LaunchPlan,
+    unit: UnitContext,
+    undo: contextlib.ExitStack,
+    *,
+    pull: Callable[[], None],
+    wants_output: bool,
+) -> Container:
+    """A started container. Everything that was created or opened for it goes when undo is closed.
 
-@contextlib.contextmanager
-def launched(
-    engine: Engine, plan: LaunchPlan, unit: UnitContext, *, pull: Callable[[], None], wants_output: bool
-) -> Iterator[Container]:
-    """A started container; afterwards its descriptors are closed, and it is removed if the plan says so.
-
-    If a step fails, or the body of the with statement raises, a container that was created here is removed as well.
     pull: makes the image be there, or raises Error.
     """
     # Undoing must not be cut short by the signal that asked for it: this engine waits for answers and nothing else.
     undoing = Engine(engine.socket_path, engine.api)
-    with contextlib.ExitStack() as stack:
-        container_id, is_ours = _obtain(engine, plan, unit, pull)
-        undo = stack.enter_context(contextlib.ExitStack())
-        if is_ours:
-            undo.callback(_remove, undoing, container_id)
-        container = _start(engine, plan, container_id, stack, wants_output=wants_output)
-        yield container
-        if not plan.remove:
-            undo.pop_all()
-        elif not is_ours:
-            undo.callback(_remove, undoing, container_id)
+    container_id, is_ours = _obtain(engine, plan, unit, pull)
+    if is_ours:
+        undo.callback(remove, undoing, container_id)
+    return _start(engine, plan, container_id, undo, wants_output=wants_output)
 
 
 def _start(
-    engine: Engine, plan: LaunchPlan, container_id: str, stack: contextlib.ExitStack, *, wants_output: bool
+    engine: Engine, plan: LaunchPlan, container_id: str, undo: contextlib.ExitStack, *, wants_output: bool
 ) -> Container:
     """Attached before it starts, so that no first line is missed; waited for before, so that no exit is."""
-    attachment = None
+    output = None
     if wants_output:
-        attachment = engine.attach(container_id)
-        stack.callback(attachment.stream.close)
+        output = engine.attach(container_id)
+        undo.callback(output.stream.close)
     exit_exchange = engine.wait(container_id)
-    stack.callback(exit_exchange.close)
+    undo.callback(exit_exchange.close)
     try:
         engine.start(container_id)
     except Error as error:
         raise error.while_doing(f"cannot start container '{plan.name or container_id[:12]}'") from None
     facts = engine.inspect(container_id)
     leader, pidfd = _hold(facts.pid)
-    if pidfd >= 0:
-        stack.callback(os.close, pidfd)
-    return Container(container_id, facts.name or container_id[:12], leader, pidfd, facts, attachment, exit_exchange)
+    if pidfd != NO_FD:
+        undo.callback(os.close, pidfd)
+    return Container(container_id, facts.name or container_id[:12], leader, pidfd, facts, output, exit_exchange)
+
+
+def remove(engine: Engine, container_id: str) -> None:
+    """Remove the container; that it cannot be done is a warning."""
+    try:
+        engine.remove(container_id)
+    except Error as error:
+        log.warning(f"cannot remove container {container_id[:12]}, ignoring: {error}")
 
 
 def _hold(leader: int) -> tuple[int, int]:
-    """(leader, pidfd); (0, -1) where it has ended already, which is no error: a container may live for 10 ms."""
+    """(leader, pidfd); (0, NO_FD) where it has ended already, which is no error: a container may live for 10 ms."""
     if not leader:
-        return 0, -1
+        return 0, NO_FD
     try:
         return leader, os.pidfd_open(leader)
     except ProcessLookupError:
-        return 0, -1
+        return 0, NO_FD
 
 
 def _obtain(engine: Engine, plan: LaunchPlan, unit: UnitContext, pull: Callable[[], None]) -> tuple[str, bool]:
@@ -165,13 +163,6 @@ def _settle_name(engine: Engine, plan: LaunchPlan, unit: UnitContext) -> str:
         )
     log.info(f"starting the stopped container '{plan.name}' again as it was created; use --rm for a new one")
     return taken.id
-
-
-def _remove(engine: Engine, container_id: str) -> None:
-    try:
-        engine.remove(container_id)
-    except Error as error:
-        log.warning(f"cannot remove container {container_id[:12]}, ignoring: {error}")
 
 
 def _explained(error: EngineError, plan: LaunchPlan) -> EngineError:

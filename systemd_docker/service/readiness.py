@@ -1,4 +1,4 @@
-"""When we are ready, who is the main process, and what the payload may tell the service manager.
+"""What the service manager is told of a running container, and what the payload may tell it.
 
 Why the payload never gets the real notification socket: the service manager drops what comes from outside the
 unit's cgroup, loses one of ten messages of short-lived senders, and takes MAINPID= from a root payload for any
@@ -8,7 +8,6 @@ socket of ours, and what is on a list goes on from there; everything comes from 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 
@@ -17,9 +16,8 @@ from systemd_docker.plan import NOTIFY_SHARED_DIRECTORY, NOTIFY_SOCKET_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import contextlib
 
-    from systemd_docker.plan import LaunchPlan
     from systemd_docker.service.loop import Loop
 
 PASSED_EXACTLY = frozenset(
@@ -54,43 +52,6 @@ MAX_MESSAGES_PER_ROUND = 64
 """A payload that floods us gets no more than this between two looks at the other events."""
 
 
-class MainPid:
-    """Who the service manager thinks is the main process; it is us from the start."""
-
-    def __init__(self, notifier: sd_notify.Notifier) -> None:
-        self._notifier = notifier
-        self._is_leader = False
-
-    def announce(self, plan: LaunchPlan, leader: int) -> None:
-        """The container runs. leader: 0 where it has ended already.
-
-        MAINPID= and READY=1 go in one datagram: with NotifyAccess=main a second one would not be ours to send.
-        """
-        assignments: dict[str, str | int] = {}
-        if plan.leader_is_main and leader:
-            assignments["MAINPID"] = leader
-            self._is_leader = True
-        if not plan.notify_directory:
-            assignments["READY"] = 1
-        if assignments:
-            _tell(self._notifier, **assignments)
-
-    def take_back(self) -> int:
-        """The leader is dead. An fd, the caller's, that hangs up when the manager takes us for main again; or -1.
-
-        systemd cannot collect the exit status of a process that is not its child: ours is what it gets.
-        """
-        if not self._is_leader:
-            return -1
-        self._is_leader = False
-        _tell(self._notifier, MAINPID=os.getpid())
-        try:
-            return self._notifier.start_barrier()
-        except OSError as error:
-            log.warning(f"cannot reach the service manager, ignoring: {error}")
-            return -1
-
-
 def say_status(notifier: sd_notify.Notifier, text: str) -> None:
     """STATUS=, which `systemctl status` shows."""
     try:
@@ -104,32 +65,25 @@ def extend_timeout(notifier: sd_notify.Notifier, extension_sec: int) -> None:
     _tell(notifier, EXTEND_TIMEOUT_USEC=extension_sec * 1_000_000)
 
 
-@contextlib.contextmanager
-def payload_socket(plan: LaunchPlan) -> Iterator[sd_notify.Listener | None]:
-    """The socket that the payload's messages come to, or None where it is to have none.
+def make_payload_socket(directory: str, undo: contextlib.ExitStack) -> sd_notify.Listener:
+    """The socket that the payload's messages come to, below directory, which does not exist yet.
 
     It is in a directory of its own, and that is what is mounted: a socket file of that name that is made again stays
     reachable, as a mounted file would not. The directory around it is 0700 and keeps other users of the host out;
-    inside, every user that the payload may run as can write to the socket. Raises OSError.
+    inside, every user that the payload may run as can write to the socket. undo gets what takes it all away again.
+    Raises OSError.
     """
-    if not plan.notify_directory:
-        yield None
-        return
-    shared = f"{plan.notify_directory}/{NOTIFY_SHARED_DIRECTORY}"
+    shared = f"{directory}/{NOTIFY_SHARED_DIRECTORY}"
     path = f"{shared}/{NOTIFY_SOCKET_NAME}"
-    os.mkdir(plan.notify_directory, 0o700)
-    try:
-        os.mkdir(shared)
-        os.chmod(shared, 0o755)
-        listener = sd_notify.Listener(path)
-        try:
-            yield listener
-        finally:
-            listener.close()
-            os.unlink(path)
-            os.rmdir(shared)
-    finally:
-        os.rmdir(plan.notify_directory)
+    os.mkdir(directory, 0o700)
+    undo.callback(os.rmdir, directory)
+    os.mkdir(shared)
+    undo.callback(os.rmdir, shared)
+    os.chmod(shared, 0o755)
+    listener = sd_notify.Listener(path)
+    undo.callback(listener.close)
+    undo.callback(os.unlink, path)
+    return listener
 
 
 class Proxy:

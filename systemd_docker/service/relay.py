@@ -7,19 +7,18 @@ no more than one piece of RECEIVE_BYTES is ever held here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
-import socket
 import stat
 
-from systemd_docker import journal, log
+from systemd_docker import log
 from systemd_docker.engine import frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from systemd_docker.engine.client import Attachment
     from systemd_docker.service.loop import Loop
 
 RECEIVE_BYTES = 64 * 1024
@@ -33,88 +32,91 @@ STDOUT_PRIORITY, STDERR_PRIORITY = 6, 3
 """LOG_INFO and LOG_ERR, as Docker's and Podman's journald drivers have it; syslog(3)."""
 
 
-class Sink:
-    """Where one stream goes. Owns its descriptor until close()."""
+def open_journal_sink(identifier: str, priority: int) -> int:
+    """A stream to journald whose lines have an identifier of their own; the caller's. Raises OSError: no journald."""
+    from systemd_docker import journal
 
-    def __init__(self, fd: int) -> None:
-        """Takes ownership of fd, which is a socket or non-blocking or never blocks for long."""
-        self.fd = fd
-        self._socket = socket.socket(fileno=fd) if stat.S_ISSOCK(os.fstat(fd).st_mode) else None
-
-    def write(self, buffers: list[memoryview]) -> int:
-        """How many bytes went out. Raises OSError: EAGAIN, none can go now; EPIPE, nobody reads them any more."""
-        if self._socket is not None:
-            return self._socket.sendmsg(buffers, [], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-        return os.writev(self.fd, buffers)
-
-    def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-        else:
-            os.close(self.fd)
+    return journal.open_stream(identifier, priority, level_prefix=True)
 
 
-def open_journal_sink(identifier: str, priority: int) -> Sink:
-    """A stream to journald with lines of its own identifier. Raises OSError: ENOENT, no journald."""
-    return Sink(journal.open_stream(identifier, priority, level_prefix=True))
-
-
-def open_sink(fd: int) -> Sink:
+def open_sink(fd: int) -> int:
     """One of our own standard streams, written to without blocking and without changing it for others who share it.
 
     O_NONBLOCK belongs to the open file description, which a pipe's other writers and our parent have too: so a pipe
     or terminal is opened again, a socket is sent to with MSG_DONTWAIT, and a regular file never blocks for long.
-    Raises OSError: EBADF, the stream is closed.
+    The new descriptor is the caller's. Raises OSError: EBADF, the stream is closed.
     """
     mode = os.fstat(fd).st_mode
     if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
-        try:
-            return Sink(os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY))
-        except OSError:
-            # Opened by somebody whose rights we lack, or nothing that has a name: then it may block.
-            pass
-    return Sink(os.dup(fd))
+        # Fails where it was opened by somebody whose rights we lack, and for what has no name: then it may block.
+        with contextlib.suppress(OSError):
+            return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    return os.dup(fd)
+
+
+def write_sink(fd: int, buffers: list[memoryview]) -> int:
+    """How many bytes went out. Raises OSError: EAGAIN, none can go now; EPIPE, nobody reads them any more."""
+    if os.get_blocking(fd) and stat.S_ISSOCK(os.fstat(fd).st_mode):
+        return _send_without_blocking(fd, buffers)
+    return os.writev(fd, buffers)
+
+
+def _send_without_blocking(fd: int, buffers: list[memoryview]) -> int:
+    # Imported for the unit that has a foreign socket for its output, and for nobody else.
+    import socket
+
+    stream = socket.socket(fileno=fd)
+    try:
+        return stream.sendmsg(buffers, [], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    finally:
+        stream.detach()
 
 
 class Relay:
-    """From one attachment to two sinks. Owns the attachment's stream and the sinks until close().
+    """From the container's output to two sinks. Owns no descriptor; what it watches ends with close().
 
     finished: the engine has closed the stream and everything is written.
     """
 
-    def __init__(self, loop: Loop, attachment: Attachment, *, framed: bool, sinks: Mapping[int, Sink]) -> None:
-        """sinks: by frames.STDOUT, frames.STDERR."""
+    def __init__(
+        self, loop: Loop, stream: int, demultiplexer: frames.Demultiplexer, sinks: Mapping[int, int], early: bytes
+    ) -> None:
+        """stream: non-blocking; sinks: descriptors by frames.STDOUT, frames.STDERR; early: what came already."""
         self.finished = False
         self._loop = loop
-        self._stream = attachment.stream
+        self._stream = stream
         self._sinks = sinks
-        self._demultiplexer = frames.Demultiplexer(framed=framed)
+        self._demultiplexer = demultiplexer
         self._buffer = bytearray(RECEIVE_BYTES)
         self._pieces: list[tuple[int, memoryview]] = []
         self._waiting_for = -1
         self._broken: set[int] = set()
-        self._accept(memoryview(attachment.early))
+        self._accept(memoryview(early))
+
+    @property
+    def frame(self) -> tuple[bytes, int, int]:
+        """Where in a frame the stream stands; see Demultiplexer.state."""
+        return self._demultiplexer.state
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a sink has not taken all yet."""
+        return bool(self._pieces)
 
     def give_up(self) -> None:
         """Whatever is held or still to come is lost."""
         self._pieces.clear()
-        self._finish()
+        self.close()
 
     def close(self) -> None:
-        self._finish()
-        self._stream.close()
-        for sink in self._sinks.values():
-            sink.close()
-
-    def _finish(self) -> None:
         self.finished = True
-        self._loop.unwatch(self._stream.fileno())
+        self._loop.unwatch(self._stream)
         if self._waiting_for >= 0:
             self._loop.unwatch(self._waiting_for)
 
     def _on_readable(self) -> None:
         try:
-            received_bytes = self._stream.recv_into(self._buffer)
+            received_bytes = os.readv(self._stream, [self._buffer])
         except BlockingIOError:
             return
         except OSError as error:
@@ -123,14 +125,14 @@ class Relay:
         if received_bytes:
             self._accept(memoryview(self._buffer)[:received_bytes])
         else:
-            self._finish()
+            self.close()
 
     def _accept(self, data: memoryview) -> None:
         try:
             self._pieces = list(self._demultiplexer.feed(data))
         except frames.FrameError as error:
             log.warning(f"the container's output cannot be followed any further, ignoring: {error}")
-            self._finish()
+            self.close()
             return
         self._on_writable()
 
@@ -141,20 +143,20 @@ class Relay:
             try:
                 self._drop(self._write(stream, buffers))
             except BlockingIOError:
-                self._waiting_for = self._sinks[stream].fd
-                self._loop.unwatch(self._stream.fileno())
+                self._waiting_for = self._sinks[stream]
+                self._loop.unwatch(self._stream)
                 self._loop.watch(self._waiting_for, select.POLLOUT, self._on_writable)
                 return
         if self._waiting_for >= 0:
             self._loop.unwatch(self._waiting_for)
             self._waiting_for = -1
-        self._loop.watch(self._stream.fileno(), select.POLLIN, self._on_readable)
+        self._loop.watch(self._stream, select.POLLIN, self._on_readable)
 
     def _write(self, stream: int, buffers: list[memoryview]) -> int:
         """Raises BlockingIOError. What nobody reads any more is dropped: a payload must not stand still for it."""
         if stream not in self._broken:
             try:
-                return self._sinks[stream].write(buffers)
+                return write_sink(self._sinks[stream], buffers)
             except BlockingIOError:
                 raise
             except OSError as error:

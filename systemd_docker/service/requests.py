@@ -1,15 +1,18 @@
-"""Requests to the engine that go on while the container runs: sent now, answered when the loop comes to it."""
+"""Requests to the engine that go on while the container runs: sent now, answered when the loop comes to it.
+
+A service that rests asks for nothing, so the engine's client is imported with the first request: see service.rest.
+"""
 
 from __future__ import annotations
 
 from systemd_docker import log
-from systemd_docker.engine.client import failure_of
 from systemd_docker.errors import Error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from systemd_docker.engine.client import Engine
     from systemd_docker.engine.wire import Exchange
     from systemd_docker.service.loop import Loop
 
@@ -20,18 +23,30 @@ HARMLESS_STATUSES = (304, 404, 409)
 class Requests:
     """What the engine has been asked and has not answered yet; owns the exchanges until close()."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, socket_path: str, api: tuple[int, int]) -> None:
+        """socket_path, api: the engine's."""
         self._loop = loop
+        self._socket_path = socket_path
+        self._api = api
         self._exchanges: list[Exchange] = []
 
-    def send(self, what: str, ask: Callable[[], Exchange], then: Callable[[Exchange], None] | None = None) -> bool:
+    @property
+    def are_open(self) -> bool:
+        """Whether an answer is still to come."""
+        return bool(self._exchanges)
+
+    def send(
+        self, what: str, ask: Callable[[Engine], Exchange], then: Callable[[Exchange], None] | None = None
+    ) -> bool:
         """Send one request and follow its answer; False where the engine cannot be asked.
 
         what: for the log, where it fails: "the engine does not pass a signal on".
         then: gets the complete exchange of a request that succeeded.
         """
+        from systemd_docker.engine.client import Engine
+
         try:
-            exchange = ask()
+            exchange = ask(Engine(self._socket_path, self._api))
         except Error as error:
             log.warning(f"{error}, ignoring")
             return False
@@ -47,6 +62,8 @@ class Requests:
         """Advance the exchange when it is ready, until its answer is complete."""
 
         def advance() -> None:
+            from systemd_docker.engine.client import failure_of
+
             try:
                 exchange.advance()
                 failure = failure_of(exchange) if exchange.complete else None

@@ -1,4 +1,4 @@
-"""The story of `systemd-docker run`, in order: plan, launch, adopt, ready, supervise, clean up."""
+"""The story of `systemd-docker run`, in order: plan, launch, adopt, ready; then service.live takes over."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ import contextlib
 
 from systemd_docker import log
 from systemd_docker.engine import frames
-from systemd_docker.errors import Error
+from systemd_docker.plan import (
+    NOTIFY_SHARED_DIRECTORY,
+    NOTIFY_SOCKET_NAME,
+    manager_signals_payload,
+    stop_timeout_sec,
+)
 from systemd_docker.sd_notify import Notifier
-from systemd_docker.service import adopt, idfiles, launch, prepare, readiness, relay
-from systemd_docker.service.ending import Ending, Outcome, ending_of
-from systemd_docker.service.loop import Loop
-from systemd_docker.service.requests import Requests
+from systemd_docker.service import adopt, idfiles, live, mainpid, prepare, readiness, relay
+from systemd_docker.service.ending import Ending
+from systemd_docker.service.held import NO_FD, Held
+from systemd_docker.service.launch import launch
 from systemd_docker.service.signals import Signals, StopRequestedError
-from systemd_docker.service.stop import Stopper
-from systemd_docker.service.supervise import Supervisor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from systemd_docker.engine.client import Engine
     from systemd_docker.options.grammar import RunOptions
     from systemd_docker.options.own import OwnOptions
     from systemd_docker.plan import LaunchPlan
+    from systemd_docker.sd_notify import Listener
     from systemd_docker.service.launch import Container
+    from systemd_docker.service.prepare import Prepared
     from systemd_docker.unit import UnitContext
 
 
@@ -35,18 +39,28 @@ def run(own: OwnOptions, options: RunOptions, unit: UnitContext) -> Ending:
     """
     with contextlib.closing(Signals()) as signals:
         try:
-            outcome = _run(own, options, unit, signals)
+            with contextlib.ExitStack() as undo:
+                held = start(own, options, unit, signals, undo)
+                # What was done is no longer to be undone, but the container's to keep until it ends.
+                undo.pop_all()
         except StopRequestedError as stopped:
             return Ending(128 + stopped.signo, stopped.signo)
-    return ending_of(outcome, as_code=own.exit_ == "code")
+        return live.live(held, unit, signals)
 
 
-def _run(own: OwnOptions, options: RunOptions, unit: UnitContext, signals: Signals) -> Outcome:
-    notifier = _notifier(unit)
+def start(
+    own: OwnOptions, options: RunOptions, unit: UnitContext, signals: Signals, undo: contextlib.ExitStack
+) -> Held:
+    """A running container and everything about it that is still needed. Closing undo takes all of it back."""
+    notifier = Notifier(unit.notify_socket)
     engine = prepare.connect(unit, signals.wait)
     prepared = prepare.prepare(own, options, unit, engine)
     plan = prepared.plan
     adopt.make_room(plan.adoption, unit)
+    listener = readiness.make_payload_socket(plan.notify_directory, undo) if plan.notify_directory else None
+    cid_path = options.text("cidfile")
+    if cid_path:
+        idfiles.reserve_cid_file(cid_path, undo)
 
     def pull() -> None:
         # Only an image that is not there costs the memory and the time of the room that pulls.
@@ -54,57 +68,67 @@ def _run(own: OwnOptions, options: RunOptions, unit: UnitContext, signals: Signa
 
         pull_image(plan, engine, unit.environ, notifier, signals.wait, is_quiet=options.switch("quiet"))
 
-    with (
-        readiness.payload_socket(plan) as listener,
-        idfiles.cid_file(options.text("cidfile")) as write_cid,
-        idfiles.pid_file(own.pid_file) as write_pid,
-        launch.launched(engine, plan, unit, pull=pull, wants_output=own.logs) as container,
-    ):
-        if container.leader:
-            adopt.verify(plan.adoption, unit, container.id, container.leader)
-            write_pid(str(container.leader))
-        write_cid(container.id)
-        # From here on a signal to stop is the container's business, and no longer a reason to give up.
-        signals.can_interrupt = False
-        main_pid = readiness.MainPid(notifier)
-        main_pid.announce(plan, container.leader)
-        readiness.say_status(notifier, _status(container, plan))
-        _log_choices(container, plan, unit)
-        loop = Loop()
-        with (
-            contextlib.closing(Requests(loop)) as requests,
-            _relay(loop, container, unit) as output,
-        ):
-            stopper = Stopper(loop, engine, requests, container, plan, prepared.properties)
-            proxy = readiness.Proxy(loop, listener, notifier) if listener else None
-            return Supervisor(loop, container, main_pid, stopper, output, proxy).run(signals)
+    container = launch(engine, plan, unit, undo, pull=pull, wants_output=own.logs)
+    if container.leader:
+        adopt.verify(plan.adoption, unit, container.id, container.leader)
+        if own.pid_file:
+            idfiles.write_pid_file(own.pid_file, container.leader, undo)
+    if cid_path:
+        idfiles.write_cid_file(cid_path, container.id)
+    # From here on a signal to stop is the container's business, and no longer a reason to give up.
+    signals.can_interrupt = False
+    leader_is_main = plan.leader_is_main and container.leader != 0
+    mainpid.announce(notifier, leader=container.leader if leader_is_main else 0, is_ready=not plan.notify_directory)
+    readiness.say_status(notifier, _status(container, plan))
+    _log_choices(container, plan, unit)
+    return _hold(own, engine, container, prepared, unit, listener)
 
 
-def _notifier(unit: UnitContext) -> Notifier:
-    try:
-        return Notifier(unit.notify_socket)
-    except OSError as error:
-        raise Error(
-            f"cannot reach the service manager at '{unit.notify_socket}': {error.strerror}",
-            hint="NOTIFY_SOCKET is set by systemd; unset it to run without notifications.",
-        ) from error
+def _hold(
+    own: OwnOptions,
+    engine: Engine,
+    container: Container,
+    prepared: Prepared,
+    unit: UnitContext,
+    listener: Listener | None,
+) -> Held:
+    plan, properties, facts = prepared.plan, prepared.properties, container.facts
+    exit_fd, exit_received = container.exit.parts()
+    output, stdout_fd, stderr_fd = container.output, NO_FD, NO_FD
+    if output is not None:
+        stdout_fd = _open_sink(1, container.name, relay.STDOUT_PRIORITY, is_journal=unit.stdout_is_journal)
+        stderr_fd = _open_sink(2, container.name, relay.STDERR_PRIORITY, is_journal=unit.stderr_is_journal)
+    shared = f"{plan.notify_directory}/{NOTIFY_SHARED_DIRECTORY}"
+    socket_files = (f"{shared}/{NOTIFY_SOCKET_NAME}",) if plan.notify_directory else ()
+    return Held(
+        socket_path=engine.socket_path,
+        api=engine.api,
+        id=container.id,
+        name=container.name,
+        leader=container.leader,
+        framed=not facts.tty,
+        stop_signal=facts.stop_signal,
+        stop_timeout_sec=stop_timeout_sec(facts.stop_timeout_sec, properties),
+        leader_is_main=plan.leader_is_main and container.leader != 0,
+        manager_signals_payload=manager_signals_payload(plan.adoption, properties, facts.stop_signal),
+        passes_signals_on=plan.passes_signals_on,
+        as_code=own.exit_ == "code",
+        removes=plan.remove,
+        files=(*socket_files, *((own.pid_file,) if own.pid_file and container.leader else ())),
+        directories=(shared, plan.notify_directory) if plan.notify_directory else (),
+        output_fd=output.stream.detach() if output else NO_FD,
+        frame=frames.BEGINNING,
+        early_output=output.early if output else b"",
+        exit_fd=exit_fd,
+        exit_received=exit_received,
+        pidfd=container.pidfd,
+        stdout_fd=stdout_fd,
+        stderr_fd=stderr_fd,
+        notify_fd=listener.socket.detach() if listener else NO_FD,
+    )
 
 
-@contextlib.contextmanager
-def _relay(loop: Loop, container: Container, unit: UnitContext) -> Iterator[relay.Relay | None]:
-    if container.attachment is None:
-        yield None
-        return
-    sinks = {
-        frames.STDOUT: _sink(1, container.name, relay.STDOUT_PRIORITY, is_journal=unit.stdout_is_journal),
-        frames.STDERR: _sink(2, container.name, relay.STDERR_PRIORITY, is_journal=unit.stderr_is_journal),
-    }
-    framed = not container.facts.tty
-    with contextlib.closing(relay.Relay(loop, container.attachment, framed=framed, sinks=sinks)) as output:
-        yield output
-
-
-def _sink(fd: int, identifier: str, priority: int, *, is_journal: bool) -> relay.Sink:
+def _open_sink(fd: int, identifier: str, priority: int, *, is_journal: bool) -> int:
     return relay.open_journal_sink(identifier, priority) if is_journal else relay.open_sink(fd)
 
 

@@ -1,4 +1,4 @@
-"""Signals as a readable socket, in arrival order; and a Wait that a signal to stop ends.
+"""Signals as a readable pipe, in arrival order; and a Wait that a signal to stop ends.
 
 From the first moment on no signal kills this process by itself: whoever dies of SIGTERM before its container does
 leaves systemd waiting for TimeoutStopSec= (seen in one to three of ten stops).
@@ -7,9 +7,9 @@ leaves systemd waiting for TimeoutStopSec= (seen in one to three of ten stops).
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import signal
-import socket
 import time
 
 TYPE_CHECKING = False
@@ -31,6 +31,8 @@ PASSED_ON = (
 )
 """What is the payload's business; docker-run(1), --sig-proxy."""
 
+HANDLED = STOP_SIGNALS + PASSED_ON
+
 _READ_BYTES = 64
 
 
@@ -43,27 +45,30 @@ class StopRequestedError(Exception):
 
 
 class Signals:
-    """Owns the two sockets and the handlers until close()."""
+    """Owns the pipe and the handlers until close().
 
-    def __init__(self) -> None:
-        self._reader, self._writer = socket.socketpair()
-        self._reader.setblocking(False)
-        self._writer.setblocking(False)
+    can_interrupt: whether a signal to stop ends a wait().
+    """
+
+    def __init__(self, *, can_interrupt: bool = True) -> None:
+        """Signals that were blocked until now arrive now."""
+        self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._pending: list[signal.Signals] = []
-        self.can_interrupt = True
-        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for signo in STOP_SIGNALS + PASSED_ON:
+        self.can_interrupt = can_interrupt
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        for signo in HANDLED:
             signal.signal(signo, _ignore)
         # A reader of our output that went away is an error of write(2), not our end.
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
     def fileno(self) -> int:
-        return self._reader.fileno()
+        return self._reader
 
     def read(self) -> list[signal.Signals]:
         """Every signal since the last call, those that came during a wait() included."""
         with contextlib.suppress(BlockingIOError):
-            self._pending += [signal.Signals(number) for number in self._reader.recv(_READ_BYTES)]
+            self._pending += [signal.Signals(number) for number in os.read(self._reader, _READ_BYTES)]
         taken, self._pending = self._pending, []
         return taken
 
@@ -75,7 +80,7 @@ class Signals:
         while True:
             left_sec = deadline - time.monotonic()
             ready = {ready_fd for ready_fd, _ in poll.poll(max(0.0, left_sec) * 1000)}
-            if self._reader.fileno() in ready:
+            if self._reader in ready:
                 self._pending = self.read()
                 self._raise_if_stopped()
                 # Until somebody reads them again they would end every poll at once.
@@ -91,10 +96,10 @@ class Signals:
 
     def close(self) -> None:
         signal.set_wakeup_fd(-1)
-        for signo in (*STOP_SIGNALS, *PASSED_ON, signal.SIGPIPE):
+        for signo in (*HANDLED, signal.SIGPIPE):
             signal.signal(signo, signal.SIG_DFL)
-        self._reader.close()
-        self._writer.close()
+        os.close(self._reader)
+        os.close(self._writer)
 
 
 def _ignore(signo: int, frame: FrameType | None) -> None:

@@ -1,4 +1,7 @@
-"""While the container runs: output, signals, messages, until it has ended and its last byte is out."""
+"""While the container runs: output, signals, messages, until it has ended and its last byte is out.
+
+A running service is mostly asleep, and what it does when it wakes up is imported then: see service.rest.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,24 @@ import os
 import select
 
 from systemd_docker import log
-from systemd_docker.engine.client import exit_of
-from systemd_docker.errors import EngineUnreachableError
-from systemd_docker.sd_notify import BARRIER_TIMEOUT_SEC
+from systemd_docker.engine import frames
 from systemd_docker.service.ending import Outcome
+from systemd_docker.service.held import NO_FD
+from systemd_docker.service.relay import Relay
+from systemd_docker.service.requests import Requests
+from systemd_docker.service.rest import REST_AFTER_SEC
+from systemd_docker.service.stop import Stopper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from systemd_docker.service.launch import Container
+    from collections.abc import Callable
+
+    from systemd_docker.engine.wire import Exchange
+    from systemd_docker.service.held import Held
     from systemd_docker.service.loop import Loop
-    from systemd_docker.service.readiness import MainPid, Proxy
-    from systemd_docker.service.relay import Relay
+    from systemd_docker.service.mainpid import MainPid
+    from systemd_docker.service.readiness import Proxy
     from systemd_docker.service.signals import Signals
-    from systemd_docker.service.stop import Stopper
 
 DRAIN_TIMEOUT_SEC = 10
 """How long the last output may take when the container has ended: its reader is slower than any we know, or stuck."""
@@ -27,85 +35,122 @@ DRAIN_TIMEOUT_SEC = 10
 class Supervisor:
     """The sources of events of one running container, and when it is over."""
 
-    def __init__(
-        self,
-        loop: Loop,
-        container: Container,
-        main_pid: MainPid,
-        stopper: Stopper,
-        relay: Relay | None,
-        proxy: Proxy | None,
-    ) -> None:
+    def __init__(self, loop: Loop, held: Held, main_pid: MainPid, proxy: Proxy | None) -> None:
         self._loop = loop
-        self._container = container
+        self._held = held
         self._main_pid = main_pid
-        self._stopper = stopper
-        self._relay = relay
         self._proxy = proxy
+        self._requests = Requests(loop, held.socket_path, held.api)
+        self._stopper = Stopper(loop, held, self._requests)
+        self._relay = _relay(loop, held) if held.output_fd != NO_FD else None
+        self._exit: Exchange | None = None
         self._exit_code: int | None = None
-        self._barrier = -1
+        self._barrier = NO_FD
 
-    def run(self, signals: Signals) -> Outcome:
-        """Raises EngineUnreachableError where the engine went away and took the container's exit code with it."""
+    def run(self, signals: Signals, *, rest: Callable[[Held], None] | None = None) -> Outcome:
+        """rest: called with what is held, once, when nothing is going on; see service.rest.
+
+        Raises EngineUnreachableError where the engine went away and took the container's exit code with it.
+        """
 
         def on_signal() -> None:
             for signo in signals.read():
                 self._stopper.handle(signo)
 
-        loop, container = self._loop, self._container
+        def rest_if_idle() -> None:
+            assert rest is not None
+            if self._is_idle():
+                rest(self._now_held())
+            else:
+                self._loop.after(REST_AFTER_SEC, rest_if_idle)
+
+        loop, held = self._loop, self._held
         loop.watch(signals.fileno(), select.POLLIN, on_signal)
-        loop.watch(container.exit.fileno(), select.POLLIN, self._on_exit_answer)
-        if container.pidfd >= 0:
-            loop.watch(container.pidfd, select.POLLIN, self._on_leader_death)
+        loop.watch(held.exit_fd, select.POLLIN, self._on_exit_answer)
+        if held.pidfd != NO_FD:
+            loop.watch(held.pidfd, select.POLLIN, self._on_leader_death)
+        if rest is not None:
+            loop.after(REST_AFTER_SEC, rest_if_idle)
         try:
             on_signal()
             loop.run_until(self._is_over)
         finally:
-            for fd in (signals.fileno(), container.exit.fileno(), container.pidfd):
+            for fd in (signals.fileno(), held.exit_fd, held.pidfd):
                 loop.unwatch(fd)
             self._drop_barrier()
+            self._requests.close()
+            if self._relay is not None:
+                self._relay.close()
         if self._proxy is not None:
             self._proxy.forward()
         assert self._exit_code is not None
         return Outcome(self._exit_code, self._stopper.stopped_by, self._stopper.killed)
 
     def _is_over(self) -> bool:
-        return self._exit_code is not None and self._barrier < 0 and (self._relay is None or self._relay.finished)
+        return (
+            self._exit_code is not None and self._barrier == NO_FD and (self._relay is None or self._relay.finished)
+        )
+
+    def _is_idle(self) -> bool:
+        """Whether everything that we know is in what we hold, and the leader lives."""
+        is_behind = self._relay is not None and (self._relay.is_behind or self._relay.finished)
+        is_busy = self._exit is not None or self._main_pid.was_leader or self._stopper.stopped_by
+        return not (is_busy or is_behind or self._requests.are_open)
+
+    def _now_held(self) -> Held:
+        from systemd_docker.record import replace
+
+        return replace(self._held, frame=self._relay.frame, early_output=b"") if self._relay else self._held
 
     def _on_exit_answer(self) -> None:
-        exchange = self._container.exit
+        from systemd_docker.engine.client import exit_of
+        from systemd_docker.engine.wire import Exchange
+        from systemd_docker.errors import EngineUnreachableError
+
+        if self._exit is None:
+            # The exchange's own descriptor, so that what we hold stays ours to close.
+            self._exit = Exchange.resumed(os.dup(self._held.exit_fd), self._held.exit_received)
         try:
-            exchange.advance()
+            self._exit.advance()
         except OSError as error:
             raise EngineUnreachableError(
-                f"the engine went away while container '{self._container.name}' ran: {error}",
+                f"the engine went away while container '{self._held.name}' ran: {error}",
                 hint="See 'systemctl status docker.service'.",
             ) from error
-        if exchange.complete:
-            self._loop.unwatch(exchange.fileno())
-            self._exit_code = exit_of(exchange)
+        if self._exit.complete:
+            self._loop.unwatch(self._held.exit_fd)
+            self._exit.close()
+            self._exit_code = exit_of(self._exit)
             # A leader whose death has not been seen yet is dead all the same.
             self._on_leader_death()
             self._loop.after(DRAIN_TIMEOUT_SEC, self._give_up_output)
 
     def _on_leader_death(self) -> None:
-        self._loop.unwatch(self._container.pidfd)
+        from systemd_docker.sd_notify import BARRIER_TIMEOUT_SEC
+
+        self._loop.unwatch(self._held.pidfd)
         barrier = self._main_pid.take_back()
-        if barrier >= 0:
+        if barrier != NO_FD:
             self._barrier = barrier
             self._loop.watch(barrier, 0, self._drop_barrier)
             self._loop.after(BARRIER_TIMEOUT_SEC, self._drop_barrier)
 
     def _drop_barrier(self) -> None:
-        if self._barrier >= 0:
+        if self._barrier != NO_FD:
             self._loop.unwatch(self._barrier)
             os.close(self._barrier)
-            self._barrier = -1
+            self._barrier = NO_FD
 
     def _give_up_output(self) -> None:
         if self._relay is not None and not self._relay.finished:
             log.warning(
-                f"the last output of container '{self._container.name}' was not taken within"
-                f" {DRAIN_TIMEOUT_SEC} s, ignoring"
+                f"the last output of container '{self._held.name}' was not taken"
+                f" within {DRAIN_TIMEOUT_SEC} s, ignoring"
             )
             self._relay.give_up()
+
+
+def _relay(loop: Loop, held: Held) -> Relay:
+    sinks = {frames.STDOUT: held.stdout_fd, frames.STDERR: held.stderr_fd}
+    demultiplexer = frames.Demultiplexer(framed=held.framed, state=held.frame)
+    return Relay(loop, held.output_fd, demultiplexer, sinks, held.early_output)

@@ -1,0 +1,85 @@
+"""Everything that the process of a running service holds, as one record of plain values and descriptor numbers.
+
+It is made once, when the container has started, and is all that supervising, stopping and cleaning up need. Because
+it is plain, it also goes through execve(2): see service.rest.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+
+from systemd_docker.record import dataclass
+
+NO_FD = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One running container, what was decided about it, and what has to be cleared away in the end.
+
+    Descriptors are owned by whoever holds the record, and NO_FD where there is none.
+
+    socket_path, api:    the engine's.
+    id, name, leader:    the container's; leader is 0 if it had ended before it could be looked at.
+    framed:              whether output comes in frames (no --tty).
+    stop_signal:         as the engine shows it, "" for SIGTERM.
+    stop_timeout_sec:    how long the payload has between that signal and SIGKILL.
+    leader_is_main:      whether the service manager takes the leader for the main process.
+    manager_signals_payload: whether `systemctl stop` sends the payload its stop signal by itself.
+    passes_signals_on:   whether other signals that we get are the payload's.
+    as_code:             whether a signal that ended the payload is reported as exit status 128 + n.
+    removes:             whether the container goes when it has ended.
+    files, directories:  what else goes then, in this order.
+    output_fd:           the container's output, non-blocking; frame: where in a frame it stands, see Demultiplexer.
+    early_output:        bytes of it that were received and not passed on yet.
+    exit_fd:             the engine's answer when the container has ended; exit_received: what came of it so far.
+    pidfd:               the leader's.
+    stdout_fd, stderr_fd: where output goes.
+    notify_fd:           the socket that the payload's notifications come to.
+    """
+
+    socket_path: str
+    api: tuple[int, int]
+    id: str
+    name: str
+    leader: int
+    framed: bool
+    stop_signal: str
+    stop_timeout_sec: int
+    leader_is_main: bool
+    manager_signals_payload: bool
+    passes_signals_on: bool
+    as_code: bool
+    removes: bool
+    files: tuple[str, ...]
+    directories: tuple[str, ...]
+    output_fd: int
+    frame: tuple[bytes, int, int]
+    early_output: bytes
+    exit_fd: int
+    exit_received: bytes
+    pidfd: int
+    stdout_fd: int
+    stderr_fd: int
+    notify_fd: int
+
+    def fds(self) -> tuple[int, ...]:
+        """The descriptors there are."""
+        numbers = (self.output_fd, self.exit_fd, self.pidfd, self.stdout_fd, self.stderr_fd, self.notify_fd)
+        return tuple(fd for fd in numbers if fd != NO_FD)
+
+
+def dump(held: Held) -> bytes:
+    """For load(), in the same interpreter: marshal costs nothing to import, and promises no more than that."""
+    return marshal.dumps({name: getattr(held, name) for name in Held.__match_args__})
+
+
+def load(data: bytes) -> Held:
+    fields: dict[str, object] = marshal.loads(data)
+    return Held(**fields)  # type: ignore[arg-type]  # dump() wrote them
+
+
+def close(held: Held) -> None:
+    for fd in held.fds():
+        os.close(fd)

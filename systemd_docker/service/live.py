@@ -1,0 +1,65 @@
+"""A service that runs: supervised until its container has ended, then cleared away."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from systemd_docker.service import held as held_room
+from systemd_docker.service.ending import ending_of
+from systemd_docker.service.held import NO_FD
+from systemd_docker.service.loop import Loop
+from systemd_docker.service.mainpid import MainPid
+from systemd_docker.service.rest import rest
+from systemd_docker.service.signals import Signals
+from systemd_docker.service.supervise import Supervisor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from systemd_docker.service.ending import Ending
+    from systemd_docker.service.held import Held
+    from systemd_docker.service.readiness import Proxy
+    from systemd_docker.unit import UnitContext
+
+
+def live(held: Held, unit: UnitContext, signals: Signals, *, may_rest: bool = True) -> Ending:
+    """Supervise what is held until it has ended, and clear it away; how this process has to end."""
+    loop = Loop()
+    main_pid = MainPid(unit.notify_socket, is_leader=held.leader_is_main)
+    try:
+        supervisor = Supervisor(loop, held, main_pid, _proxy(loop, held, unit))
+        outcome = supervisor.run(signals, rest=(lambda now: rest(now, unit.environ)) if may_rest else None)
+    finally:
+        _clear(held)
+    return ending_of(outcome, as_code=held.as_code)
+
+
+def resume(held: Held, unit: UnitContext) -> Ending:
+    """Go on in a new image of this program; see service.rest."""
+    with contextlib.closing(Signals(can_interrupt=False)) as signals:
+        return live(held, unit, signals, may_rest=False)
+
+
+def _proxy(loop: Loop, held: Held, unit: UnitContext) -> Proxy | None:
+    if held.notify_fd == NO_FD:
+        return None
+    from systemd_docker.sd_notify import Listener, Notifier
+    from systemd_docker.service.readiness import Proxy
+
+    # The listener gets a descriptor of its own, so that what we hold stays ours to close.
+    return Proxy(loop, Listener.resumed(os.dup(held.notify_fd)), Notifier(unit.notify_socket))
+
+
+def _clear(held: Held) -> None:
+    if held.removes:
+        from systemd_docker.engine.client import Engine
+        from systemd_docker.service.launch import remove
+
+        remove(Engine(held.socket_path, held.api), held.id)
+    for path in held.files:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+    for directory in held.directories:
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
+    held_room.close(held)
