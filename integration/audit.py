@@ -33,8 +33,8 @@ _SYSTEMS_OWN = "^/run/mount$|/systemd-private-"
 """libmount's, and what PrivateTmp= makes of /tmp for as long as a service runs."""
 
 _LISTINGS = {
-    # The engine's own parent of all containers stays, see dockerd(8), --cgroup-parent.
-    "cgroup": r"cd /sys/fs/cgroup; find . -mindepth 1 -type d | sed 's/^\.//' | grep -vE '/docker$|/commands$'",
+    # The engine's own parent of all containers stays, and on v1 what runc made on the way to it.
+    "cgroup": r"cd /sys/fs/cgroup; find . -mindepth 1 -type d | sed 's/^\.//' | grep -vE '/(docker|commands|system.slice)$'",
     "mount": "cut -d ' ' -f 5 /proc/1/mountinfo",
     "file": f"find {_DIRECTORIES} -xdev -mindepth 1 -maxdepth 1 2>/dev/null | grep -vE '{_SYSTEMS_OWN}'",
     "container": "docker ps --all --format '{{.Names}} ({{.Status}})'",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -14,11 +15,16 @@ import pytest
 from integration import audit, product
 from integration.machine import CommandError, Spec, poll
 from integration.nspawn import booted
+from integration.root import SUITES
 
 if TYPE_CHECKING:
-    from integration.machine import Machine
+    from integration.machine import Hierarchy, Machine
+    from integration.root import Driver
 
 pytestmark = pytest.mark.integration
+
+DRIVERS: tuple[Driver, ...] = ("systemd", "cgroupfs")
+HIERARCHIES: tuple[Hierarchy, ...] = ("unified", "hybrid", "legacy")
 
 ENGINES = {"bookworm": ("20.10", "cgroupfs", "252"), "trixie": ("26.1", "systemd", "257")}
 
@@ -190,6 +196,51 @@ def test_after_a_failure_the_machine_is_as_before(machine: Machine) -> None:
 def test_a_bind_over_what_a_machine_empties_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot be the host's"), booted(Spec("trixie"), binds=["/tmp"]):
         pass
+
+
+CELLS = [
+    Spec(suite, driver, hierarchy)
+    for suite in ("trixie", "bookworm")
+    for driver in DRIVERS
+    for hierarchy in HIERARCHIES
+    if hierarchy != "unified" or driver != SUITES[suite].driver
+]
+"""What the other tests' machines are not."""
+
+
+@pytest.mark.machines(*CELLS)
+def test_every_driver_and_hierarchy_has_its_engine(machine: Machine) -> None:
+    version = "2" if machine.spec.hierarchy == "unified" else "1"
+
+    info = machine.run("docker info --format '{{.CgroupDriver}} {{.CgroupVersion}}'")
+
+    assert info == f"{machine.spec.driver} {version}"
+    assert machine.run("docker run --rm busybox:musl id -un") == "root"
+
+
+@pytest.mark.machines(*(cell for cell in CELLS if cell.hierarchy != "unified"))
+def test_on_v1_limits_hold(machine: Machine) -> None:
+    limit = "memory.limit_in_bytes"
+    unit_limit = f"cat /sys/fs/cgroup/memory/$(sed -n 's/.*:memory://p' /proc/self/cgroup)/{limit}"
+
+    container = machine.run(f"docker run --rm --memory 32m busybox:musl cat /sys/fs/cgroup/memory/{limit}")
+    unit = machine.run(f"systemd-run --quiet --wait --pipe --property=MemoryMax=48M sh -c '{unit_limit}'")
+
+    assert (container, unit) == (str(32 << 20), str(48 << 20))
+
+
+def test_a_kept_machine_is_there_until_it_is_ended() -> None:
+    def command(*words: str) -> str:
+        shell = [sys.executable, "-m", "integration.shell", *words]
+        return subprocess.run(shell, cwd=product.REPOSITORY, check=True, stdout=PIPE, text=True).stdout
+
+    name = f"kept-{os.getpid()}"
+    assert command("--bare", f"--keep={name}", "trixie") == f"{name}: trixie is up\n"
+    assert f"{name}: trixie, " in command("--list")
+    assert command(name, "echo", "$HOME") == "$HOME\n"
+    assert command(name, "echo $HOME") == "/root\n"
+    command(f"--end={name}")
+    assert name not in command("--list")
 
 
 def test_a_reboot_keeps_what_was_written_and_ends_what_ran(own_machine: Machine) -> None:
