@@ -34,7 +34,7 @@ _SYSTEMS_OWN = "^/run/mount$|/systemd-private-"
 
 _LISTINGS = {
     # The engine's own parent of all containers stays, and on v1 what runc made on the way to it.
-    "cgroup": "cd /sys/fs/cgroup; find . -mindepth 1 -type d | cut -c 2- | grep -vE '/(docker|commands|system.slice)$'",
+    "cgroup": r"find /sys/fs/cgroup -mindepth 1 -type d -printf '/%P\n' | grep -vE '/(docker|commands|system.slice)$'",
     "mount": "cut -d ' ' -f 5 /proc/1/mountinfo",
     "file": f"find {_DIRECTORIES} -xdev -mindepth 1 -maxdepth 1 2>/dev/null | grep -vE '{_SYSTEMS_OWN}'",
     "container": "docker ps --all --format '{{.Names}} ({{.Status}})'",
