@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from systemd_docker.service import held as held_room
+from systemd_docker.service import rest
+from systemd_docker.service.held import NO_FD, Held
+
+HELD = Held(
+    socket_path="/run/docker.sock",
+    api=(1, 45),
+    id="c" * 64,
+    name="web",
+    leader=41,
+    framed=True,
+    stop_signal="SIGQUIT",
+    stop_timeout_sec=10,
+    leader_is_main=True,
+    manager_signals_payload=False,
+    passes_signals_on=True,
+    as_code=False,
+    removes=True,
+    files=("/run/x/notify",),
+    directories=("/run/x",),
+    output_fd=NO_FD,
+    frame=(b"\x01\0", 1, 0),
+    early_output=b"\xff\0",
+    exit_fd=NO_FD,
+    exit_received=b"HTTP/1.1 200 OK\r\n\r\n",
+    pidfd=NO_FD,
+    stdout_fd=NO_FD,
+    stderr_fd=NO_FD,
+    notify_fd=NO_FD,
+)
+
+
+def test_what_is_held_survives_being_written_down() -> None:
+    assert held_room.load(held_room.dump(HELD)) == HELD
+
+
+def test_a_process_that_nobody_resumed_holds_nothing() -> None:
+    assert rest.resumed({}) is None
+    assert rest.resumed({rest.VARIABLE: "nonsense"}) is None
+
+
+PROGRAM = """
+import os, signal, sys
+from systemd_docker.record import replace
+from systemd_docker.service import held as held_room, rest
+sys.path.insert(0, {tests!r})
+held = rest.resumed(os.environ)
+if held is None:
+    from tests.test_held import HELD
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    os.kill(os.getpid(), signal.SIGTERM)
+    reader, writer = os.pipe()
+    os.write(writer, b"kept")
+    print(os.getpid(), flush=True)
+    rest.rest(replace(HELD, output_fd=reader), os.environ)
+    raise SystemExit("not resumed")
+heavy = [name for name in ("json", "socket", "re", "systemd_docker.options.flags") if name in sys.modules]
+print(os.getpid(), os.read(held.output_fd, 9), signal.sigpending(), os.get_inheritable(held.output_fd), heavy)
+"""
+
+
+def test_a_new_image_has_the_pid_the_descriptors_and_the_signals_of_the_old(tmp_path: Path) -> None:
+    root = Path(__file__).parent.parent
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.format(tests=str(root)))
+
+    result = subprocess.run(
+        [sys.executable, str(program)],
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    pid, after = result.stdout.splitlines()
+    assert after == f"{pid} b'kept' {{<Signals.SIGTERM: 15>}} False []"
