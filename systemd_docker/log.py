@@ -8,7 +8,6 @@ healthy start, one line at most; info: hints and reasons; debug: everything else
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
@@ -38,9 +37,11 @@ class Log:
             return
         prefix = f"<{level}>" if self.level_prefix else "systemd-docker: "
         text = "".join(f"{prefix}{line}\n" for line in message.splitlines() or [""])
-        # Where nobody reads standard error any more, there is no better place to say so.
-        with contextlib.suppress(OSError):
+        try:
             os.write(self.fd, text.encode(errors="backslashreplace"))
+        except OSError:
+            # Nobody reads standard error any more, and there is no better place to say so.
+            pass
 
 
 messages = Log()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from systemd_docker.engine.frames import BEGINNING, STDERR, STDOUT, Demultiplexer
-from systemd_docker.service import relay
+from systemd_docker.service import relay, sinks
 from systemd_docker.service.loop import Loop
 
 
@@ -99,7 +99,7 @@ def test_a_relay_goes_on_where_another_has_stopped(cut: int, tmp_path: Path) -> 
 def slow_reader() -> Iterator[tuple[int, int]]:
     """(our end of a pipe, what a relay writes to)."""
     reader, writer = os.pipe()
-    sink = relay.open_sink(writer)
+    sink = sinks.open_sink(writer)
     os.close(writer)
     yield reader, sink
     with contextlib.suppress(OSError):
@@ -162,7 +162,7 @@ def test_our_own_streams_stay_blocking_for_those_who_share_them(kind: str, tmp_p
     else:
         other, fd = os.open(os.devnull, os.O_RDONLY), os.open(tmp_path / "out", os.O_WRONLY | os.O_CREAT)
 
-    sink = relay.open_sink(fd)
+    sink = sinks.open_sink(fd)
 
     assert relay.write_sink(sink, [memoryview(b"ab"), memoryview(b"c")]) == 3
     assert os.get_blocking(fd)
@@ -172,7 +172,7 @@ def test_our_own_streams_stay_blocking_for_those_who_share_them(kind: str, tmp_p
 
 def test_a_socket_that_is_full_does_not_block() -> None:
     reader, writer = socket.socketpair()
-    sink = relay.open_sink(writer.fileno())
+    sink = sinks.open_sink(writer.fileno())
 
     writer.setblocking(False)
     with contextlib.suppress(BlockingIOError):

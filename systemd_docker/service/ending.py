@@ -7,13 +7,15 @@ SuccessExitStatus= and a clean stop work only where the main process dies as a n
 from __future__ import annotations
 
 import os
-import signal
 
 from systemd_docker.record import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from typing import NoReturn
+else:
+    import _signal as signal
 
 DEADLY_SIGNALS = frozenset(
     {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
+from systemd_docker import log
 from systemd_docker.service import held as held_room
 from systemd_docker.service.ending import ending_of
 from systemd_docker.service.held import NO_FD
@@ -36,8 +36,11 @@ def live(held: Held, unit: UnitContext, signals: Signals, *, may_rest: bool = Tr
 
 def resume(held: Held, unit: UnitContext) -> Ending:
     """Go on in a new image of this program; see service.rest."""
-    with contextlib.closing(Signals(can_interrupt=False)) as signals:
+    signals = Signals(can_interrupt=False)
+    try:
         return live(held, unit, signals, may_rest=False)
+    finally:
+        signals.close()
 
 
 def _proxy(loop: Loop, held: Held, unit: UnitContext) -> Proxy | None:
@@ -56,10 +59,10 @@ def _clear(held: Held) -> None:
         from systemd_docker.service.launch import remove
 
         remove(Engine(held.socket_path, held.api), held.id)
-    for path in held.files:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
-    for directory in held.directories:
-        with contextlib.suppress(OSError):
-            os.rmdir(directory)
+    for remove_one, paths in ((os.unlink, held.files), (os.rmdir, held.directories)):
+        for path in paths:
+            try:
+                remove_one(path)
+            except OSError as error:
+                log.debug(f"'{path}' is not there to be removed: {error.strerror}")
     held_room.close(held)

@@ -13,7 +13,6 @@ a pidfd stays readable. What would change our mind: an interpreter whose bare im
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 from systemd_docker import log
@@ -22,9 +21,12 @@ from systemd_docker.service.signals import HANDLED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Mapping
 
     from systemd_docker.service.held import Held
+else:
+    import _signal as signal
 
 REST_AFTER_SEC = 2
 """Long enough that a crash loop or a short job does not pay for it."""

@@ -13,7 +13,7 @@ from systemd_docker.plan import (
     stop_timeout_sec,
 )
 from systemd_docker.sd_notify import Notifier
-from systemd_docker.service import adopt, idfiles, live, mainpid, prepare, readiness, relay
+from systemd_docker.service import adopt, idfiles, live, mainpid, prepare, readiness, sinks
 from systemd_docker.service.ending import Ending
 from systemd_docker.service.held import NO_FD, Held
 from systemd_docker.service.launch import launch
@@ -96,8 +96,8 @@ def _hold(
     exit_fd, exit_received = container.exit.parts()
     output, stdout_fd, stderr_fd = container.output, NO_FD, NO_FD
     if output is not None:
-        stdout_fd = _open_sink(1, container.name, relay.STDOUT_PRIORITY, is_journal=unit.stdout_is_journal)
-        stderr_fd = _open_sink(2, container.name, relay.STDERR_PRIORITY, is_journal=unit.stderr_is_journal)
+        stdout_fd = _open_sink(1, container.name, sinks.STDOUT_PRIORITY, is_journal=unit.stdout_is_journal)
+        stderr_fd = _open_sink(2, container.name, sinks.STDERR_PRIORITY, is_journal=unit.stderr_is_journal)
     shared = f"{plan.notify_directory}/{NOTIFY_SHARED_DIRECTORY}"
     socket_files = (f"{shared}/{NOTIFY_SOCKET_NAME}",) if plan.notify_directory else ()
     return Held(
@@ -129,7 +129,7 @@ def _hold(
 
 
 def _open_sink(fd: int, identifier: str, priority: int, *, is_journal: bool) -> int:
-    return relay.open_journal_sink(identifier, priority) if is_journal else relay.open_sink(fd)
+    return sinks.open_journal_sink(identifier, priority) if is_journal else sinks.open_sink(fd)
 
 
 def _status(container: Container, plan: LaunchPlan) -> str:

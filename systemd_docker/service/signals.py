@@ -2,19 +2,23 @@
 
 From the first moment on no signal kills this process by itself: whoever dies of SIGTERM before its container does
 leaves systemd waiting for TimeoutStopSec= (seen in one to three of ten stops).
+
+Signals are plain numbers here and in the other rooms of a resting service. The module signal makes enums of them, and
+enum with what it imports is 0.8 MB; the C module behind it, CPython's own, has everything else.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
-import signal
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from types import FrameType
+else:
+    import _signal as signal
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 """What asks for the end: systemd's KillSignal= unless told otherwise, and Ctrl-C."""
@@ -39,8 +43,8 @@ _READ_BYTES = 64
 class StopRequestedError(Exception):
     """A signal to stop came while there was nothing yet that could be stopped."""
 
-    def __init__(self, signo: signal.Signals) -> None:
-        super().__init__(signo.name)
+    def __init__(self, signo: int) -> None:
+        super().__init__(f"signal {signo}")
         self.signo = signo
 
 
@@ -53,7 +57,7 @@ class Signals:
     def __init__(self, *, can_interrupt: bool = True) -> None:
         """Signals that were blocked until now arrive now."""
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._pending: list[signal.Signals] = []
+        self._pending: list[int] = []
         self.can_interrupt = can_interrupt
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for signo in HANDLED:
@@ -65,10 +69,13 @@ class Signals:
     def fileno(self) -> int:
         return self._reader
 
-    def read(self) -> list[signal.Signals]:
+    def read(self) -> list[int]:
         """Every signal since the last call, those that came during a wait() included."""
-        with contextlib.suppress(BlockingIOError):
-            self._pending += [signal.Signals(number) for number in os.read(self._reader, _READ_BYTES)]
+        try:
+            self._pending += os.read(self._reader, _READ_BYTES)
+        except BlockingIOError:
+            # Only those that a wait() has kept.
+            pass
         taken, self._pending = self._pending, []
         return taken
 

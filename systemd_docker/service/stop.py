@@ -7,9 +7,6 @@ knows the container's stop signal and reaches the payload in every namespace.
 
 from __future__ import annotations
 
-import contextlib
-import signal
-
 from systemd_docker import log
 from systemd_docker.service.held import NO_FD
 from systemd_docker.service.signals import STOP_SIGNALS
@@ -42,10 +39,10 @@ class Stopper:
         self._held = held
         self._requests = requests
 
-    def handle(self, signo: signal.Signals) -> None:
+    def handle(self, signo: int) -> None:
         if signo not in STOP_SIGNALS:
             if self._held.passes_signals_on:
-                self._ask(lambda engine: engine.kill(self._held.id, signo.name))
+                self._ask(lambda engine: engine.kill(self._held.id, str(signo)))
         elif self.stopped_by:
             self._kill()
         else:
@@ -75,9 +72,12 @@ class Stopper:
     def _kill_leader(self) -> None:
         """SIGKILL without the engine's help; the kernel ends the rest of the PID namespace with it."""
         if self._held.pidfd != NO_FD:
-            # EPERM: not ours to kill; ESRCH: dead. Either way there is nothing more that we could do.
-            with contextlib.suppress(OSError):
+            import signal
+
+            try:
                 signal.pidfd_send_signal(self._held.pidfd, signal.SIGKILL)
+            except OSError as error:
+                log.debug(f"cannot kill the leader: {error.strerror}")
 
     def _ask(self, ask: Callable[[Engine], Exchange]) -> bool:
         return self._requests.send("the engine does not pass a signal on", ask)
