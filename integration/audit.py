@@ -32,9 +32,11 @@ _DIRECTORIES = "/run /run/systemd-docker* /tmp /var/tmp /dev/shm /"
 _SYSTEMS_OWN = "^/run/mount$|/systemd-private-"
 """libmount's, and what PrivateTmp= makes of /tmp for as long as a service runs."""
 
+_PARENT_CGROUPS = "/(docker|system.slice|commands)$"
+"""The engine's own parent of all containers, on v1 what runc makes on the way there, and our commands' own."""
+
 _LISTINGS = {
-    # The engine's own parent of all containers stays, and on v1 what runc made on the way to it.
-    "cgroup": r"find /sys/fs/cgroup -mindepth 1 -type d -printf '/%P\n' | grep -vE '/(docker|commands|system.slice)$'",
+    "cgroup": rf"find /sys/fs/cgroup -mindepth 1 -type d -printf '/%P\n' | grep -vE '{_PARENT_CGROUPS}'",
     "mount": "cut -d ' ' -f 5 /proc/1/mountinfo",
     "file": f"find {_DIRECTORIES} -xdev -mindepth 1 -maxdepth 1 2>/dev/null | grep -vE '{_SYSTEMS_OWN}'",
     "container": "docker ps --all --format '{{.Names}} ({{.Status}})'",
@@ -56,8 +58,10 @@ class Photograph:
 
 
 def photograph(machine: Machine) -> Photograph:
+    """The machine as it is now; its journal() starts here from now on."""
     shown = machine.run("journalctl --sync; journalctl --lines=0 --show-cursor --quiet")
-    return Photograph(_things(machine), shown.removeprefix("-- cursor: "), len(machine.console().splitlines()))
+    machine.journal_cursor = shown.removeprefix("-- cursor: ")
+    return Photograph(_things(machine), machine.journal_cursor, len(machine.console().splitlines()))
 
 
 def _things(machine: Machine) -> frozenset[tuple[str, str]]:
@@ -82,7 +86,7 @@ def findings(machine: Machine, before: Photograph, *, patience_sec: float = PATI
 
 def _journal_findings(machine: Machine, before: Photograph) -> Iterator[str]:
     machine.run("journalctl --sync")
-    records = machine.journal(f"--after-cursor={before.journal_cursor}")
+    records = machine.journal(after=before.journal_cursor)
     messages = [record.get("MESSAGE", "") for record in records]
     allowed = [*machine.announced, *machine.tolerated]
     for record in records:

@@ -96,6 +96,7 @@ class Machine:
     leader:   its PID 1, as the host sees it; another one after each reboot.
     units:    what was installed through install_unit(), for whoever tidies up.
     announced, tolerated: see expect_journal() and tolerate_journal().
+    journal_cursor: where the journal was when the running test began.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Machine:
     units: list[str] = field(default_factory=list)
     announced: list[str] = field(default_factory=list)
     tolerated: list[str] = field(default_factory=list)
+    journal_cursor: str = ""
 
     def run(
         self, command: str, *, stdin: bytes = b"", as_unit: bool = False, timeout_sec: int = COMMAND_TIMEOUT_SEC
@@ -190,9 +192,13 @@ class Machine:
         """The host's path of a file inside. An absolute symbolic link on the way would lead to the host's files."""
         return Path(f"/proc/{self.leader}/root/{inside.lstrip('/')}")
 
-    def journal(self, *matches: str) -> list[dict[str, str]]:
-        """Journal records as journalctl(1) selects them; fields are text, also where they are not valid UTF-8."""
-        words = shlex.join(["journalctl", "--all", "--no-pager", "--output=json", *matches])
+    def journal(self, *matches: str, after: str = "") -> list[dict[str, str]]:
+        """Journal records as journalctl(1) selects them; fields are text, also where they are not valid UTF-8.
+
+        after: a cursor; as a default where this test began.
+        """
+        start = [f"--after-cursor={cursor}"] if (cursor := after or self.journal_cursor) else []
+        words = shlex.join(["journalctl", "--all", "--no-pager", "--output=json", *start, *matches])
         return [_text_fields(json.loads(line)) for line in self.run(words).splitlines()]
 
     def expect_journal(self, pattern: str) -> None:
