@@ -46,8 +46,8 @@ def _quoted_field(text: str, start: int) -> tuple[str, int]:
 
 
 def _position(text: str, index: int) -> str:
-    line = text.count("\n", 0, index) + 1
-    begin = text.rfind("\n", 0, index) + 1
+    before = text[: index - (index == len(text))]  # a line break at the very end begins no line
+    line, begin = before.count("\n") + 1, before.rfind("\n") + 1
     column = len(text[begin:index].encode("utf-8", "surrogateescape")) + 1
     record = "record on line 1; " if line > 1 else ""
     return f"{record}parse error on line {line}, column {column}"

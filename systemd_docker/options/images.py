@@ -24,17 +24,22 @@ def check_reference(image: str) -> None:
     repository = path.partition(":")[0]
     if repository != repository.lower():
         raise UsageError(f"{_INVALID}: repository name ({repository}) must be lowercase")
-    digest = path.partition("@")[2]
-    if "@" in path and not _is_hex_digest(digest):
-        raise UsageError(_INVALID)
-    path, colon, tag = path.partition("@")[0].partition(":")
-    # What looks like a domain but is none may still be the first part of the path.
-    if not ((_is_domain(domain) or _is_component(domain)) and _is_path(path)) or (colon and not _is_tag(tag)):
-        raise UsageError(_INVALID)
-    if len(f"{domain}/{path}") > _MAX_NAME_CHARS:
+    if not _is_reference(domain, path):
+        lower = _is_reference(domain.lower(), path.lower())
+        raise UsageError("repository name must be lowercase" if lower else _INVALID)
+    name, at, digest = path.partition("@")
+    if len(f"{domain}/{name.partition(':')[0]}") > _MAX_NAME_CHARS:
         raise UsageError(f"repository name must not be more than {_MAX_NAME_CHARS} characters")
-    if digest:
+    if at:
         _check_digest(digest)
+
+
+def _is_reference(domain: str, text: str) -> bool:
+    name, at, digest = text.partition("@")
+    path, colon, tag = name.partition(":")
+    # What looks like a domain but is none may still be the first part of the path.
+    named = (_is_domain(domain) or _is_component(domain)) and _is_path(path)
+    return named and (not colon or _is_tag(tag)) and (not at or _is_hex_digest(digest))
 
 
 def _split_domain(image: str) -> tuple[str, str]:

@@ -104,11 +104,10 @@ def _take(result: Mount, field: str) -> None:
     except UsageError:
         raise UsageError(f"invalid value for {name}: {text}") from None
     options, inner = key.option
-    target = _sub_object(result, options) if options else result
     if name == "bind-recursive":
-        _set_recursion(target, text)
-    else:
-        _store(target, inner, value, appends=key.appends)
+        inner, value = _recursion(text), True
+    if inner:
+        _store(_sub_object(result, options) if options else result, inner, value, appends=key.appends)
 
 
 def _sub_object(parent: Mount, name: str) -> Mount:
@@ -130,13 +129,13 @@ def _store(target: Mount, path: str, value: JsonValue, *, appends: bool) -> None
         pairs[key] = text
 
 
-def _set_recursion(options: Mount, text: str) -> None:
+def _recursion(text: str) -> str:
+    """The bind option that a word stands for; "" for the default."""
     if text not in _RECURSION:
         raise UsageError(
             f'invalid value for bind-recursive: {text} (must be "enabled", "disabled", "writable", or "readonly")'
         )
-    if _RECURSION[text]:
-        options[_RECURSION[text]] = True
+    return _RECURSION[text]
 
 
 def _check_recursion(result: Mount) -> None:

@@ -68,7 +68,7 @@ def _without_sign(text: str) -> tuple[bool, str]:
 def _magnitude(text: str, base: int, most: int | None = None) -> int:
     """The number; UsageError "invalid syntax" or, as soon as the digits exceed it, "value out of range"."""
     if base:
-        return _count(text.lower(), base, most) if "_" not in text else _count("", base)
+        return _count(text.lower().replace("_", "."), base, most)  # no underscores where the base is given
     digits = text.lower()
     if digits[:2] in _BASES:
         return _count(digits[2:].removeprefix("_"), _BASES[digits[:2]], most)

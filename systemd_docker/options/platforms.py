@@ -23,18 +23,15 @@ _GO_ARCHITECTURES = frozenset({
 })  # fmt: skip
 
 
-def platform(text: str, machine: str) -> str:
-    """ "linux/x86_64" -> "linux/amd64", "aarch64" -> "linux/arm64", "linux" -> "linux/" and this machine's.
-
-    machine: uname(2)'s name of the machine the client runs on.
-    """
+def platform(text: str) -> str:
+    """ "linux/x86_64" -> "linux/amd64", "aarch64" -> "linux/arm64", "linux" -> "linux/" and this machine's."""
     try:
-        return _platform(text, machine)
+        return _platform(text)
     except UsageError as error:
         raise UsageError(f"error parsing specified platform: {error}: invalid argument") from None
 
 
-def _platform(text: str, machine: str) -> str:
+def _platform(text: str) -> str:
     if "*" in text:
         raise UsageError(f"{quoted(text)}: wildcards not yet supported")
     system, *rest = text.split("/")
@@ -47,10 +44,16 @@ def _platform(text: str, machine: str) -> str:
     if not rest and name not in _SYSTEMS:
         return "/".join(("linux", *_architecture(system, "", text)))
     if not rest:
-        architecture, variant = _normalised(_ARCHITECTURES.get(machine, machine), "")
-        return f"{name}/{architecture}"
+        return f"{name}/{_machine()}"
     architecture, variant = _normalised(rest[0], rest[1] if len(rest) == 2 else "")
     return "/".join(part for part in (name, architecture, variant) if part)
+
+
+def _machine() -> str:
+    import os  # as rare as a platform without an architecture
+
+    machine = os.uname().machine
+    return _ARCHITECTURES.get(machine, machine)
 
 
 def _check_parts(text: str, system: str, rest: list[str]) -> None:

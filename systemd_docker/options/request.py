@@ -14,9 +14,6 @@ What differs from it on purpose, unless the request is to be plain docker's (see
 
 from __future__ import annotations
 
-import os
-import posixpath
-
 from systemd_docker.errors import UsageError
 from systemd_docker.options import (
     addresses,
@@ -26,6 +23,7 @@ from systemd_docker.options import (
     mounts,
     networks,
     numbers,
+    paths,
     platforms,
     ports,
     security,
@@ -124,7 +122,7 @@ def create_request(options: RunOptions, client: Client, *, plain: bool = False) 
     platform = client.environ.get("DOCKER_DEFAULT_PLATFORM", "")
     if options.given("platform"):
         platform = options.text("platform")
-    platform = platforms.platform(platform, os.uname().machine) if platform and client.api >= (1, 41) else ""
+    platform = platforms.platform(platform) if platform and client.api >= (1, 41) else ""
     _check_fields(options, client)
     return CreateRequest(options.text("name"), platform, body)
 
@@ -226,7 +224,7 @@ def _check_cidfile(file: str, client: Client) -> None:
         return
     if _missing(file, client) is None:
         raise UsageError(f"container ID file found, make sure the other container isn't running or delete {file}")
-    if (reason := _missing(posixpath.dirname(file) or ".", client)) is not None:
+    if (reason := _missing(paths.parent(file), client)) is not None:
         raise UsageError(f"failed to create the container ID file: open {file}: {reason}")
 
 

@@ -93,8 +93,6 @@ class CommandClient:
             env=environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
-            errors="replace",
             check=False,
             timeout=TIMEOUT_SEC,
         )
@@ -103,7 +101,7 @@ class CommandClient:
             query = {"name": created.query.get("name", ""), "platform": created.query.get("platform", "")}
             assert not isinstance(created.body, bytes)
             return self._portable(Answer({**query, "body": meaning(created.body)}))
-        return self._portable(Answer(None, complaint(result.stderr), result.returncode))
+        return self._portable(Answer(None, complaint(result.stderr.decode(errors="replace")), result.returncode))
 
     def _portable(self, answer: Answer) -> Answer:
         """Where a test happens to run is no part of the answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -66,7 +67,9 @@ def command_lines(*, most_flags: int = 4) -> st.SearchStrategy[list[str]]:
     uses = st.lists(flags.flatmap(flag_words), min_size=1, max_size=most_flags)
     images = st.sampled_from(IMAGES).map(lambda image: [image])
     rest = st.lists(st.sampled_from(["sh", "-c", "--rm", "--", ""]), max_size=2)
-    return st.tuples(uses, images, rest).map(lambda parts: [*sum(parts[0], []), *parts[1], *parts[2]])
+    return st.tuples(uses.map(itertools.chain.from_iterable), images, rest).map(
+        lambda parts: [*itertools.chain(*parts)]
+    )
 
 
 def random_words() -> st.SearchStrategy[list[str]]:

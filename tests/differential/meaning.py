@@ -68,7 +68,8 @@ def _counts(name: str, value: JsonValue) -> bool:
 
 
 def complaint(text: str) -> str:
-    """The core of a refusal: without the program's name, the usage and the pointer to the help; in lower case."""
+    """The core of a refusal: without warnings, the program's name, the usage and the hint at the help; lower case."""
+    text = "\n".join(line for line in text.split("\n") if not line.startswith(("time=", "WARNING: ", "DEPRECATED: ")))
     text = text.partition("\n\nUsage:")[0].partition("\n\nRun '")[0].partition("\nSee '")[0].strip()
     for prefix in ("docker: ", "systemd-docker: ", "Error: "):
         text = text.removeprefix(prefix)

@@ -1,7 +1,8 @@
 """What each docker CLI answered to each case, kept so that comparing needs no docker.
 
 `python -m tests.differential.recorded COMMAND` asks a docker CLI all cases again, on every API version, and writes
-expected/VERSION.jsonl: one line per case, the API versions with the same answer together.
+expected/VERSION.jsonl: one line per case, the API versions with the same answer together. The reference comes first:
+of other CLIs only what differs from it is kept.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def ask(docker: str, api: str) -> Mapping[str, Answer]:
 
 
 def read_answers(version: str) -> Answers:
-    answers: Answers = {}
+    """Every answer; of another CLI than the reference only those that differ from it are on file."""
+    answers = {} if version == REFERENCE else read_answers(REFERENCE)
     for text in (EXPECTED / f"{version}.jsonl").read_text().split("\n")[:-1]:
         entry = json.loads(text)
         for versions, (request, complaint, status) in entry["answers"].items():
@@ -50,19 +52,24 @@ def read_answers(version: str) -> Answers:
     return answers
 
 
-def write_answers(version: str, answers: Mapping[str, Mapping[str, Answer]]) -> None:
-    """answers: by API version, then by case."""
+def write_answers(version: str, answers: Answers) -> None:
+    known = {} if version == REFERENCE else read_answers(REFERENCE)
     with (EXPECTED / f"{version}.jsonl").open("w") as file:
         for line in case_lines():
             together: dict[str, str] = {}
-            for api, by_case in answers.items():
-                answer = by_case[line]
-                text = json.dumps([answer.request, answer.complaint, answer.status], sort_keys=True)
-                together[text] = f"{together[text]} {api}" if text in together else api
-            entry = {"case": line, "answers": {versions: json.loads(text) for text, versions in together.items()}}
-            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            for api in API_VERSIONS:
+                answer, reference = answers[line, api], known.get((line, api))
+                if reference is None or not answer.agrees_with(reference):
+                    text = json.dumps([answer.request, answer.complaint, answer.status], sort_keys=True)
+                    together[text] = f"{together[text]} {api}" if text in together else api
+            if together:
+                entry = {"case": line, "answers": {versions: json.loads(text) for text, versions in together.items()}}
+                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
     for command in sys.argv[1:]:
-        write_answers(version_of(command), {api: ask(command, api) for api in API_VERSIONS})
+        write_answers(
+            version_of(command),
+            {(line, api): answer for api in API_VERSIONS for line, answer in ask(command, api).items()},
+        )

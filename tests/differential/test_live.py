@@ -1,0 +1,66 @@
+"""What takes its time: a real docker CLI is asked here and now, and ten thousand random vectors are read."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from tests.differential import clis, generated, recorded
+from tests.differential.clients import CommandClient, command_client, our_answer
+from tests.test_options_fuzz import check_random_flags, check_random_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.differential, pytest.mark.timeout(600)]
+
+CLIS = {recorded.version_of(command): command for command in reversed([*clis.commands()])}
+RECORDED = sorted(path.stem for path in recorded.EXPECTED.glob("*.jsonl"))
+
+
+@contextlib.contextmanager
+def docker(version: str, api: str) -> Iterator[CommandClient]:
+    if version not in CLIS:
+        pytest.skip(f"no docker CLI {version} here; python -m tests.differential.clis fetches Debian's")
+    with command_client([CLIS[version], "run"], api) as client:
+        yield client
+
+
+@pytest.mark.parametrize("api", recorded.API_VERSIONS)
+@pytest.mark.parametrize("version", RECORDED)
+def test_the_recorded_answers_are_what_the_docker_cli_says(version: str, api: str) -> None:
+    answers = recorded.read_answers(version)
+
+    with docker(version, api) as client:
+        wrong = {
+            line: (answer, client.answer(line))
+            for (line, its_api), answer in answers.items()
+            if its_api == api and not answer.agrees_with(client.answer(line))
+        }
+
+    assert not wrong
+
+
+@pytest.mark.parametrize("api", recorded.API_VERSIONS)
+def test_random_command_lines_mean_the_same_to_docker(api: str) -> None:
+    with docker(recorded.REFERENCE, api) as client:
+
+        @settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(generated.command_lines())
+        def agrees(argv: list[str]) -> None:
+            line = generated.as_case(argv)
+            answer = client.answer(line)
+
+            assert "panic" in answer.complaint or answer.agrees_with(our_answer(line, api)), answer
+
+        agrees()
+
+
+def test_ten_thousand_random_vectors_are_read_or_refused() -> None:
+    many = settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+
+    many(given(generated.random_words())(check_random_words))()
+    many(given(generated.command_lines())(check_random_flags))()

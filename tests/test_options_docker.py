@@ -1,0 +1,72 @@
+"""Every case of tests/differential/cases/ gets the answer that the docker CLI gave to it, see recorded.py there."""
+
+from __future__ import annotations
+
+import pytest
+
+from systemd_docker.options.flags import FLAGS, Flag
+from tests.differential import recorded, sandbox
+from tests.differential.clients import our_answer
+
+ANSWERS = recorded.read_answers(recorded.REFERENCE)
+
+OTHER_WORDS = "compacting json for seccomp profile"
+"""Complaints that begin so go on in the words of Python's JSON reader instead of Go's."""
+
+NOWHERE = [line for line in sandbox.case_lines() if (line, recorded.API_VERSIONS[0]) not in ANSWERS]
+
+
+@pytest.mark.parametrize("api", recorded.API_VERSIONS)
+def test_we_ask_for_what_docker_asks_for(api: str) -> None:
+    wrong = []
+    for line in sandbox.case_lines():
+        docker, ours = ANSWERS[line, api], our_answer(line, api)
+        if docker.request != ours.request:
+            wrong.append((line, docker.request, ours.request or ours.complaint))
+
+    assert not wrong
+
+
+@pytest.mark.parametrize("api", recorded.API_VERSIONS)
+def test_we_refuse_what_docker_refuses_with_the_same_words(api: str) -> None:
+    wrong = []
+    for line in sandbox.case_lines():
+        docker, ours = ANSWERS[line, api], our_answer(line, api)
+        if docker.refused != ours.refused or (
+            docker.complaint != ours.complaint and not docker.complaint.startswith(OTHER_WORDS)
+        ):
+            wrong.append((line, docker.complaint, ours.complaint))
+
+    assert not wrong
+
+
+def test_every_case_has_been_put_to_docker() -> None:
+    assert not NOWHERE, "run python -m tests.differential.recorded docker"
+
+
+@pytest.mark.parametrize("api", recorded.API_VERSIONS)
+def test_there_are_enough_cases(api: str) -> None:
+    answers = [answer for (_, version), answer in ANSWERS.items() if version == api]
+
+    assert sum(answer.accepted for answer in answers) >= 400
+    assert sum(answer.refused for answer in answers) >= 150
+
+
+def _accepted_words() -> set[str]:
+    """Every flag as it is typed in an accepted case: "--rm", "-p"."""
+    words: set[str] = set()
+    for line in sandbox.case_lines():
+        if any(ANSWERS[line, api].accepted for api in recorded.API_VERSIONS):
+            argv = sandbox.read_case(line, "/").argv
+            words.update(word.partition("=")[0] for word in argv if word.startswith("-"))
+            words.update(word[:2] for word in argv if word.startswith("-"))
+    return words
+
+
+ACCEPTED_WORDS = _accepted_words()
+
+
+@pytest.mark.parametrize("flag", [flag for flag in FLAGS if not flag.system], ids=lambda flag: flag.long)
+def test_every_flag_and_every_short_is_in_an_accepted_case(flag: Flag) -> None:
+    assert f"--{flag.long}" in ACCEPTED_WORDS
+    assert not flag.short or f"-{flag.short}" in ACCEPTED_WORDS
