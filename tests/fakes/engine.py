@@ -348,7 +348,11 @@ class FakeEngine:
             self._check_version(call.version)
             dispatch(self, exchange)
         except StatusError as error:
-            self.answer(exchange, error.status, {"message": str(error)}, **{"Content-Type": "application/json"})
+            if call.path.endswith("/attach"):
+                raw_stream = {"Content-Type": "application/vnd.docker.raw-stream"}
+                self.answer(exchange, error.status, f"{error}\r\n".encode(), **raw_stream)
+            else:
+                self.answer(exchange, error.status, {"message": str(error)}, **{"Content-Type": "application/json"})
 
     def _check_version(self, version: str) -> None:
         if not version:
