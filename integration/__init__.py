@@ -4,8 +4,10 @@
     root        base roots: one row per Debian suite
     images      container images made of Debian packages
     leash       commands that end with us, whatever happens to us
+    cgroups     the host's cgroups that a machine lives in
     nspawn      booted(spec): a machine's way from its layers to its death
     readiness   when a machine is up
+    polling     poll(): waiting for what nobody tells of
     machine     Machine: what a test talks to; Spec: which machine
     product     the wheel, the layer that installs it, installed(spec): a machine with it
     audit       what a test must not leave behind

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integration import audit, product
+from integration.cgroups import missing_hierarchy
 from integration.machine import Machine, Spec
-from integration.nspawn import missing_hierarchy
 from integration.report import report
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from integration import cache
-from integration.root import SUITES, base_root, bootstrap
+from integration.root import SLIM, SUITES, base_root, bootstrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,14 +23,11 @@ _PASSWD = "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/var/www:/bin/false\
 _GROUP = "root:x:0:\nwww-data:x:33:\nnogroup:x:65534:\n"
 
 _PACKAGE_OPTIONS = (
-    "--mode=root", "--format=tar",
-    '--aptopt=Acquire::Languages "none"', '--aptopt=Acquire::Check-Valid-Until "false"',
-    "--dpkgopt=force-unsafe-io",
-    "--dpkgopt=path-exclude=/usr/share/doc/*",
-    "--dpkgopt=path-exclude=/usr/share/man/*",
-    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    "--mode=root",
+    "--format=tar",
+    *SLIM,
     "--customize-hook=rm -rf $1/var/lib/apt/lists $1/var/cache/apt",
-)  # fmt: skip
+)
 
 
 def load(machine: Machine, tree: Path, name: str, *changes: str) -> None:

@@ -2,7 +2,7 @@
 
 setpriv(1) asks the kernel to kill unshare(1) when we die, and unshare the same for its child, which is PID 1 of a
 PID namespace: with it the kernel ends everybody in there. Mounts are made in a mount namespace of their own and
-vanish with its last process.
+vanish with its last process. "We" are the thread that starts the command, see PR_SET_PDEATHSIG(2const).
 """
 
 from __future__ import annotations

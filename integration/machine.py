@@ -10,23 +10,21 @@ import json
 import re
 import shlex
 import subprocess
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from integration import cgroups
+from integration.polling import poll as poll  # with Machine, what every test imports
 from integration.readiness import notify_socket, wait_until_ready
 from integration.root import SUITES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Literal
 
+    from integration.cgroups import Hierarchy
     from integration.root import Driver
-
-    Hierarchy = Literal["unified", "hybrid", "legacy"]
-
-T = TypeVar("T")
 
 COMMAND_TIMEOUT_SEC = 60
 
@@ -66,16 +64,6 @@ class Spec:
     def __str__(self) -> str:
         parts = (self.suite, self.driver, self.hierarchy if self.hierarchy != "unified" else "")
         return "-".join(part for part in parts if part)
-
-
-def poll(probe: Callable[[], T | None], *, what: str, timeout_sec: float = 30) -> T:
-    """Call probe until it answers, neither None nor False; fail with what was being waited for."""
-    deadline = time.monotonic() + timeout_sec
-    while not (answer := probe()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"gave up after {timeout_sec} s waiting for {what}")
-        time.sleep(0.05)
-    return answer
 
 
 class CommandError(AssertionError):
@@ -141,15 +129,14 @@ class Machine:
     def entering(self, argv: Sequence[str]) -> list[str]:
         """The host's command line that runs argv inside."""
         namespaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
-        cgroups = " ".join(str(directory) for directory in self._command_cgroups())
-        return ["sh", "-euc", _ENTER, "enter", cgroups, f"--target={self.leader}", *namespaces, "--", *argv]
+        directories = " ".join(map(str, self._command_cgroups()))
+        return ["sh", "-euc", _ENTER, "enter", directories, f"--target={self.leader}", *namespaces, "--", *argv]
 
     def _command_cgroups(self) -> Iterator[Path]:
         """A cgroup of our own in each hierarchy of the machine, beside those that its systemd manages."""
-        for line in Path(f"/proc/{self.leader}/cgroup").read_text().splitlines():
-            _id, controllers, path = line.split(":", 2)
+        for controllers, path in cgroups.memberships(str(self.leader)):
             if path.endswith("/init.scope"):
-                directory = hierarchy_mount(controllers) / path.removesuffix("/init.scope").lstrip("/") / "commands"
+                directory = cgroups.mount(controllers) / path.removesuffix("/init.scope").lstrip("/") / "commands"
                 directory.mkdir(exist_ok=True)
                 yield directory
 
@@ -229,19 +216,3 @@ def _text_fields(record: dict[str, object]) -> dict[str, str]:
         return "\n".join(map(text, value)) if isinstance(value, list) else str(value)
 
     return {key: text(value) for key, value in record.items()}
-
-
-def hierarchy_mount(controllers: str) -> Path:
-    """Where the host mounts a cgroup hierarchy, named as in /proc/PID/cgroup: "" is v2, others e.g. "cpu,cpuacct".
-
-    See proc_pid_mountinfo(5): the file system's type and options stand behind a " - ".
-    """
-    wanted = {f"name={controllers[5:]}"} if controllers.startswith("name=") else set(controllers.split(","))
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        before, after = line.split(" - ", 1)
-        kind, _source, options = after.split(" ", 2)
-        root, mount = before.split(" ")[3:5]
-        found = kind == "cgroup2" if controllers == "" else kind == "cgroup" and wanted <= set(options.split(","))
-        if found and root == "/":
-            return Path(mount)
-    raise LookupError(f"the cgroup hierarchy '{controllers}' is not mounted")

@@ -9,7 +9,6 @@ removed by whoever boots the next one.
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import shutil
@@ -18,16 +17,14 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from integration import cache
+from integration import cache, cgroups
 from integration.leash import LEASH
-from integration.machine import Machine, Spec, hierarchy_mount, poll
+from integration.machine import Machine, Spec
 from integration.readiness import notify_socket, wait_until_ready
 from integration.root import SUITES, base_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from integration.machine import Hierarchy
 
 RUN = cache.DIRECTORY / "run"
 """One directory per machine that is up."""
@@ -37,7 +34,6 @@ OPTIONS = (
     "--link-journal=no", "--resolv-conf=off", "--timezone=off",
     "--capability=all", "--system-call-filter=@keyring bpf @mount @clock",  # an engine needs them
 )  # fmt: skip
-
 
 OWN_DIRECTORIES = ("/tmp", "/var", "/run", "/etc", "/usr", "/dev", "/proc", "/sys", "/boot")
 """What no bind may replace."""
@@ -70,8 +66,8 @@ def booted(spec: Spec, *, layers: Sequence[Path] = (), binds: Sequence[str] = ()
             stack.enter_context(cache.in_use(layer))
         state = stack.enter_context(_state_directory(spec))
         _write_seed(state / "seed", spec, state.name)
-        cgroups = stack.enter_context(_cgroups(state, spec.hierarchy))
-        words = [state, ":".join(map(str, (state / "seed", *layers, root))), " ".join(map(str, cgroups))]
+        own_cgroups = stack.enter_context(cgroups.made(state.name, spec.hierarchy, state / "cgroups"))
+        words = [state, ":".join(map(str, (state / "seed", *layers, root))), " ".join(map(str, own_cgroups))]
         options = [*OPTIONS, f"--machine={state.name}", *(f"--bind={bind}" for bind in binds)]
         with notify_socket(state / "notify") as notify:
             launcher = stack.enter_context(_launched([*map(str, words), *options], spec, state))
@@ -81,14 +77,6 @@ def booted(spec: Spec, *, layers: Sequence[Path] = (), binds: Sequence[str] = ()
             except (TimeoutError, ChildProcessError) as error:
                 raise RuntimeError(f"{spec}: {error}\n{machine.console()}") from error
         yield machine
-
-
-def missing_hierarchy(hierarchy: Hierarchy) -> str:
-    """Why this host cannot boot a machine with such cgroups, or "": a machine's hierarchies are the host's."""
-    mounts = [line.split(":")[1] for line in Path("/proc/self/cgroup").read_text().splitlines()]
-    needed = {"unified": {""}, "hybrid": {"", "name=systemd"}, "legacy": {"name=systemd"}}[hierarchy]
-    missing = needed - set(mounts)
-    return f"the host has no cgroup hierarchy for '{hierarchy}' machines" if missing else ""
 
 
 def check_binds(binds: Sequence[str]) -> None:
@@ -141,9 +129,7 @@ def sweep() -> None:
     for alive in RUN.glob("*/alive"):
         with alive.open("ab+") as file:
             if cache.try_lock(file):
-                cgroups = alive.parent / "cgroups"
-                if cgroups.exists():
-                    _remove_cgroups([Path(line) for line in cgroups.read_text().splitlines()])
+                cgroups.remove_recorded(alive.parent / "cgroups")
                 shutil.rmtree(alive.parent)
 
 
@@ -160,43 +146,3 @@ def _write_seed(seed: Path, spec: Spec, name: str) -> None:
         (units / "basic.target.wants").mkdir(parents=True)
         (units / "controllers.service").write_text(CONTROLLERS_UNIT)
         (units / "basic.target.wants/controllers.service").symlink_to("../controllers.service")
-
-
-@contextlib.contextmanager
-def _cgroups(state: Path, hierarchy: Hierarchy) -> Iterator[list[Path]]:
-    """A cgroup below our own in each hierarchy that the machine uses.
-
-    Two machines that share one would take each other's units for theirs.
-    """
-    cgroups = []
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        _id, controllers, path = line.split(":", 2)
-        if hierarchy != "unified" or controllers in ("", "name=systemd"):
-            cgroups.append(hierarchy_mount(controllers) / path.lstrip("/") / state.name)
-    (state / "cgroups").write_text("".join(f"{cgroup}\n" for cgroup in cgroups))
-    for cgroup in cgroups:
-        cgroup.mkdir()
-        for name in ("cpuset.cpus", "cpuset.mems"):  # on v1 they start empty, and nobody may enter
-            if (cgroup / name).exists():
-                (cgroup / name).write_text((cgroup.parent / name).read_text())
-    try:
-        yield cgroups
-    finally:
-        _remove_cgroups(cgroups)
-
-
-def _remove_cgroups(cgroups: Sequence[Path]) -> None:
-    """Kill whoever is left in them, and remove them with their children."""
-    for kill in (cgroup / "cgroup.kill" for cgroup in cgroups):
-        if kill.exists():  # on v1 it does not; who is there is in the v2 cgroup as well
-            kill.write_text("1")
-    for cgroup in cgroups:
-        poll(functools.partial(_removed, cgroup), what=f"{cgroup} to be empty", timeout_sec=10)
-
-
-def _removed(cgroup: Path) -> bool:
-    # EBUSY: a killed process is not gone yet. Directories of one and the same tree, children first.
-    for directory, _children, _files in os.walk(cgroup, topdown=False):
-        with contextlib.suppress(OSError):
-            os.rmdir(directory)
-    return not cgroup.exists()

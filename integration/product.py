@@ -33,7 +33,7 @@ python3 -m venv --system-site-packages /opt/systemd-docker
 /opt/systemd-docker/bin/systemd-docker install-system
 """
 
-# An overlay of its own, so that only what the installation changed is in the layer. It sees no network.
+# An overlay of its own, so that only what the installation changed is in the layer. It cannot reach any network.
 _IN_ROOT = """
 mount -t tmpfs work "$3"
 mkdir "$3/work" "$3/upper" "$3/root"
@@ -42,7 +42,7 @@ mount -t proc proc "$3/root/proc"
 mount --bind /dev "$3/root/dev"
 mount -t tmpfs tmp "$3/root/tmp"
 cp "$2"/*.whl "$3/root/tmp"
-env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 chroot "$3/root" sh -euc "$5"
+env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 unshare --net chroot "$3/root" sh -euc "$5"
 mkdir "$4"
 cp -a "$3/upper/." "$4"
 """

@@ -61,8 +61,7 @@ MASKED = (
     "dev-hugepages.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",  # the kernel is the host's
 )  # fmt: skip
 
-OPTIONS = (
-    "--variant=essential", "--mode=root", "--format=directory",
+SLIM = (
     '--aptopt=Acquire::Languages "none"',
     # A mirror that was frozen in time is as good for a test. Signatures are checked nevertheless.
     '--aptopt=Acquire::Check-Valid-Until "false"',
@@ -70,8 +69,16 @@ OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
+)
+"""mmdebstrap's options for trees that are made quickly and thrown away."""
+
+OPTIONS = (
+    "--variant=essential",
+    "--mode=root",
+    "--format=directory",
+    *SLIM,
     "--customize-hook=rm -f $1/etc/apt/apt.conf.d/99mmdebstrap",
-)  # fmt: skip
+)
 
 DOWNLOAD_OPTIONS = (
     "Acquire::http",

@@ -18,7 +18,8 @@ from integration.nspawn import booted
 from integration.root import SUITES
 
 if TYPE_CHECKING:
-    from integration.machine import Hierarchy, Machine
+    from integration.cgroups import Hierarchy
+    from integration.machine import Machine
     from integration.root import Driver
 
 pytestmark = pytest.mark.integration
