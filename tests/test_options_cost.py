@@ -31,7 +31,7 @@ print(json.dumps([modules, milliseconds]))
 """
 
 MAX_MILLISECONDS = 5.0
-TRIES = 15
+TRIES = 7
 
 
 def read() -> tuple[list[str], float]:

@@ -17,18 +17,17 @@ from __future__ import annotations
 from systemd_docker.errors import UsageError
 from systemd_docker.options import (
     addresses,
+    api_socket,
+    checks,
     devices,
     environment,
     images,
     mounts,
     networks,
-    numbers,
-    paths,
     platforms,
     ports,
     security,
 )
-from systemd_docker.options.quoting import quoted
 from systemd_docker.record import dataclass
 
 TYPE_CHECKING = False
@@ -57,16 +56,6 @@ _HEALTH_TIMES = (
 
 _EMPTY_MATTERS = frozenset({"MaskedPaths", "ReadonlyPaths"})
 """Left out, these would be the engine's own lists."""
-
-_PULL_POLICIES = ("always", "missing", "never")
-
-_IGNORED_BELOW = (
-    ("VolumeOptions", "Subpath", (1, 45), "volume-subpath"),
-    ("ImageOptions", "Subpath", (1, 48), "image-subpath"),
-)
-"""Options of a mount that an older engine would silently leave out: it would mount all of the volume."""
-
-_GW_PRIORITY_API = (1, 48)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +87,16 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class CreateRequest:
-    """name and platform are query parameters, "" to leave them out; body is what is sent as JSON."""
+    """name and platform are query parameters, "" to leave them out; body is what is sent as JSON.
+
+    docker_config: what must be put into the container as /run/secrets/docker/config.json before it starts (root's,
+                   mode 0600); None for nothing. See api_socket.py.
+    """
 
     name: str
     platform: str
     body: dict[str, JsonValue]
+    docker_config: JsonObject | None = None
 
 
 def create_request(options: RunOptions, client: Client, *, plain: bool = False) -> CreateRequest:
@@ -110,49 +104,21 @@ def create_request(options: RunOptions, client: Client, *, plain: bool = False) 
 
     plain: leave out our own ways, see the module's docstring; then it is docker's request exactly.
     """
-    _check_support(options, client)
-    _check_pull(options)
+    checks.support(options, client)
+    checks.pull(options)
     body = _body(options, client, plain=plain)
     if not plain:
-        _check_service(options, client)
-    _check_streams(options, client)
-    _check_cidfile(options.text("cidfile"), client)
+        checks.service(options, client, _mounts(options, client))
+    checks.streams(options, client)
+    checks.cidfile(options, client)
     images.check_reference(options.image)
-    _check_trust(options, client)
+    checks.trust(options, client)
     platform = client.environ.get("DOCKER_DEFAULT_PLATFORM", "")
     if options.given("platform"):
         platform = options.text("platform")
     platform = platforms.platform(platform) if platform and client.api >= (1, 41) else ""
-    _check_fields(options, client)
-    return CreateRequest(options.text("name"), platform, body)
-
-
-def _check_support(options: RunOptions, client: Client) -> None:
-    complaints: dict[str, str] = {}
-    for flag, _ in options.values:
-        if flag.api > client.api:
-            complaints[flag.long] = _too_old(f"--{flag.long}", flag.api, client.api)
-        elif flag.system and flag.system != client.engine_os:
-            complaints[flag.long] = (
-                f"{quoted(f'--{flag.long}')} is only supported on a Docker daemon running on {flag.system}, "
-                f"but the Docker daemon is running on {client.engine_os}"
-            )
-    if complaints:
-        raise UsageError("\n".join(complaint for _, complaint in sorted(complaints.items())))
-
-
-def _too_old(what: str, needed: tuple[int, int], spoken: tuple[int, int]) -> str:
-    return (
-        f"{quoted(what)} requires API version {needed[0]}.{needed[1]}, "
-        f"but the Docker daemon API version is {spoken[0]}.{spoken[1]}"
-    )
-
-
-def _check_pull(options: RunOptions) -> None:
-    policy = options.text("pull")
-    if policy and policy not in _PULL_POLICIES:
-        always, missing, never = map(quoted, _PULL_POLICIES)
-        raise UsageError(f"invalid pull option: '{policy}': must be one of {always}, {missing} or {never}")
+    checks.fields(options, client, _mounts(options, client))
+    return CreateRequest(options.text("name"), platform, body, _docker_config(options, client))
 
 
 def _body(options: RunOptions, client: Client, *, plain: bool) -> dict[str, JsonValue]:
@@ -160,7 +126,7 @@ def _body(options: RunOptions, client: Client, *, plain: bool) -> dict[str, Json
     mac_address = options.text("mac-address")
     if mac_address and not addresses.is_mac_address(mac_address.strip()):
         raise UsageError(f"{mac_address} is not a valid mac address")
-    _check_swappiness(options)
+    checks.swappiness(options)
     body: dict[str, JsonValue] = {"Image": options.image, "Cmd": [*options.command]}
     for part in (
         _single_flags(options),
@@ -178,87 +144,8 @@ def _body(options: RunOptions, client: Client, *, plain: bool) -> dict[str, Json
         _older_fields(options, client),
     ):
         _merge(body, part)
-    _check_removal(options)
+    checks.removal(options)
     return _without_empty(body)
-
-
-def _check_removal(options: RunOptions) -> None:
-    if options.switch("rm") and _restart_policy(options.text("restart"))[0] not in ("", "no"):
-        raise UsageError("conflicting options: cannot specify both --restart and --rm")
-
-
-def _check_service(options: RunOptions, client: Client) -> None:
-    """What makes no sense in a service, or would be lost on the way to an older engine."""
-    restart = options.text("restart")
-    if _restart_policy(restart)[0] not in ("", "no"):
-        raise UsageError(
-            f"--restart={restart} is refused: the service manager is what restarts a service",
-            hint="Use Restart= in the unit.",
-        )
-    if options.switch("interactive") and not client.stdin_usable:
-        raise UsageError(
-            "--interactive is refused: standard input is not connected",
-            hint="Leave -i out, or connect standard input with StandardInput= in the unit.",
-        )
-    for mount in _mounts(options, client):
-        for group, key, api, name in _IGNORED_BELOW:
-            if isinstance(inner := mount.get(group), dict) and key in inner and client.api < api:
-                raise UsageError(_too_old(name, api, client.api))
-    for network in options.all("network"):
-        if isinstance(network, networks.Network) and network.gw_priority and client.api < _GW_PRIORITY_API:
-            raise UsageError(_too_old("gw-priority", _GW_PRIORITY_API, client.api))
-
-
-def _check_streams(options: RunOptions, client: Client) -> None:
-    detached = options.switch("detach")
-    if detached and options.given("attach"):
-        raise UsageError("conflicting options: cannot specify both --attach and --detach")
-    attach_stdin = options.switch("interactive") or "stdin" in options.texts("attach")
-    if attach_stdin and options.switch("tty") and not detached and not client.stdin_terminal:
-        raise UsageError("the input device is not a TTY")
-
-
-def _check_cidfile(file: str, client: Client) -> None:
-    """Whoever runs the container makes the file; that it can be made is clear before."""
-    if not file:
-        return
-    if _missing(file, client) is None:
-        raise UsageError(f"container ID file found, make sure the other container isn't running or delete {file}")
-    if (reason := _missing(paths.parent(file), client)) is not None:
-        raise UsageError(f"failed to create the container ID file: open {file}: {reason}")
-
-
-def _missing(path: str, client: Client) -> str | None:
-    """Why there is nothing at a path; None if there is."""
-    try:
-        client.read_file(path)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        return (error.strerror or "").lower()
-    except OSError:
-        pass  # a directory, or not ours to read: it is there
-    return None
-
-
-def _check_trust(options: RunOptions, client: Client) -> None:
-    wanted = client.environ.get("DOCKER_CONTENT_TRUST", "").lower() in ("1", "t", "true")
-    if options.given("disable-content-trust"):
-        wanted = not options.switch("disable-content-trust")
-    if wanted:
-        raise UsageError(
-            "content trust is not supported: nobody here verifies the image's signature",
-            hint="Name the image by its digest, IMAGE@sha256:….",
-        )
-
-
-def _check_fields(options: RunOptions, client: Client) -> None:
-    """What the docker CLI's library refuses to send to an older engine."""
-    asked = [network for network in options.all("network") if isinstance(network, networks.Network)]
-    if options.text("mac-address") or any(network.mac_address for network in asked):
-        needed = networks.MAC_ADDRESS_API
-        if client.api < needed:
-            raise UsageError(_too_old("specify mac-address per network", needed, client.api))
-    for mount in _mounts(options, client):
-        mounts.check_api(mount, client.api)
 
 
 def _merge(body: dict[str, JsonValue], part: dict[str, JsonValue]) -> None:
@@ -303,12 +190,6 @@ def _single_flags(options: RunOptions) -> dict[str, JsonValue]:
     return body
 
 
-def _check_swappiness(options: RunOptions) -> None:
-    swappiness = options.number("memory-swappiness") if options.given("memory-swappiness") else -1
-    if not -1 <= swappiness <= 100:
-        raise UsageError(f"invalid value: {swappiness}. Valid memory swappiness range is 0-100")
-
-
 def _streams(options: RunOptions, *, plain: bool) -> dict[str, JsonValue]:
     attach = set(options.texts("attach")) or {"stdout", "stderr"}
     if options.switch("interactive"):
@@ -338,7 +219,7 @@ def _mounts(options: RunOptions, client: Client) -> list[dict[str, JsonValue]]:
         mounts.with_directory(value, client.directory) for value in options.all("mount") if isinstance(value, dict)
     ]
     if options.switch("use-api-socket"):
-        asked.append({"Type": "bind", "Source": client.socket_path, "Target": "/var/run/docker.sock"})
+        asked.append(api_socket.mount(client.socket_path))
     return asked
 
 
@@ -361,12 +242,24 @@ def _devices(options: RunOptions) -> dict[str, JsonValue]:
 
 
 def _environment(options: RunOptions, client: Client) -> dict[str, JsonValue]:
-    proxies = environment.proxies(client.config, f"unix://{client.socket_path}")
-    variables = environment.variables(
-        options.texts("env"), options.texts("env-file"), proxies, client.environ, client.read_file
-    )
+    variables = _variables(options, client)
+    if _docker_config(options, client):
+        variables.append(api_socket.variable())
     labels = environment.labels(options.texts("label"), options.texts("label-file"), client.read_file)
     return {"Env": [*variables], "Labels": labels}
+
+
+def _variables(options: RunOptions, client: Client) -> list[str]:
+    proxies = environment.proxies(client.config, f"unix://{client.socket_path}")
+    return environment.variables(
+        options.texts("env"), options.texts("env-file"), proxies, client.environ, client.read_file
+    )
+
+
+def _docker_config(options: RunOptions, client: Client) -> JsonObject | None:
+    if not options.switch("use-api-socket"):
+        return None
+    return api_socket.credentials_or_none(client.config, _variables(options, client))
 
 
 def _namespaces(options: RunOptions) -> dict[str, JsonValue]:
@@ -383,7 +276,7 @@ def _names_container(mode: str) -> bool:
 
 
 def _endings(options: RunOptions, *, plain: bool) -> dict[str, JsonValue]:
-    name, count = _restart_policy(options.text("restart"))
+    name, count = checks.restart_policy(options.text("restart"))
     if not plain:
         return {"HostConfig": {"RestartPolicy": {"Name": "no"}}}
     host_config: dict[str, JsonValue] = {
@@ -391,19 +284,6 @@ def _endings(options: RunOptions, *, plain: bool) -> dict[str, JsonValue]:
         "AutoRemove": options.switch("rm"),
     }
     return {"HostConfig": host_config}
-
-
-def _restart_policy(text: str) -> tuple[str, int]:
-    """ "on-failure:3" -> ("on-failure", 3)."""
-    name, colon, count = text.partition(":")
-    if colon and not name:
-        raise UsageError("invalid restart policy format: no policy provided before colon")
-    if not count:
-        return name, 0
-    try:
-        return name, numbers.integer(count, base=10)
-    except UsageError:
-        raise UsageError("invalid restart policy format: maximum retry count must be an integer") from None
 
 
 def _logging_and_security(options: RunOptions, client: Client) -> dict[str, JsonValue]:

@@ -39,6 +39,7 @@ FILES: dict[str, bytes] = {
     "long.env": b"A=" + b"x" * 70000 + b"\n",
     "longest.env": b"A=" + b"x" * 65533 + b"\n",
     "crlf.env": b"A=1\r\nB=2\r\n\r\n",
+    "docker-config.env": b"DOCKER_CONFIG=/mine\n",
     "seccomp.json": b'{ "a" : [1.0, 1e5 , "x\\u00e9 \\/ y \\" z"],\n\t"b\\\\" : {} }\n',
     "unicode.json": '{"a": "<&>\u2028é"}'.encode(),
     "scalar.json": b' "a b" ',
@@ -67,6 +68,11 @@ CONFIGS: Mapping[str, JsonValue] = {
     },
     "host-proxy": {"proxies": {"default": {"httpProxy": "http://default"}, "unix://@SOCKET@": {"noProxy": "x"}}},
     "other-proxy": {"proxies": {"tcp://elsewhere:2375": {"httpProxy": "http://elsewhere"}}},
+    "credentials": {
+        "auths": {"https://index.docker.io/v1/": {"auth": "dXNlcjpwYXNzd29yZA=="}},
+        "proxies": {"default": {"noProxy": "x"}},
+    },
+    "no-credentials": {"auths": {}},
     "detach-keys": {"detachKeys": "ctrl-x"},
 }
 
