@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """One Debian release.
+    """One Debian release, or one with something more in it.
 
+    name:     Debian's word for it; with more behind a dash where there is more in it.
     packages: what it needs besides PACKAGES.
     driver:   the engine's cgroup driver on machines that do not ask for another one.
     """
@@ -38,14 +39,22 @@ class Suite:
     packages: tuple[str, ...]
     driver: Driver
 
+    @property
+    def release(self) -> str:
+        return self.name.partition("-")[0]
+
 
 SUITES = {
     suite.name: suite
     for suite in (
         Suite("bookworm", (), "cgroupfs"),  # systemd 252, Engine 20.10
         Suite("trixie", ("docker-cli",), "systemd"),  # systemd 257, Engine 26.1
+        Suite("trixie-podman", ("docker-cli", "podman", "crun", "netavark", "nftables"), "systemd"),
     )
 }
+
+TESTED = ("bookworm", "trixie")
+"""What the tests need; the others are built by whoever asks for them."""
 
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "docker.io", "iptables",
@@ -98,7 +107,7 @@ def base_root(suite: Suite) -> Path:
 
 def _build(suite: Suite, path: Path) -> None:
     packages = ",".join((*PACKAGES, *suite.packages))
-    bootstrap([*OPTIONS, f"--include={packages}"], suite.name, path)
+    bootstrap([*OPTIONS, f"--include={packages}"], suite.release, path)
     for unit in MASKED:
         (path / "etc/systemd/system" / unit).symlink_to("/dev/null")
     (path / "etc/machine-id").write_text("")
@@ -139,7 +148,7 @@ def main(names: list[str]) -> None:
         return json.dumps({"suite": suite.name, "root": str(path), "seconds": round(time.monotonic() - start, 1)})
 
     with ThreadPoolExecutor() as pool:
-        for line in pool.map(report, [SUITES[name] for name in names or SUITES]):
+        for line in pool.map(report, [SUITES[name] for name in names or TESTED]):
             sys.stdout.write(f"{line}\n")
 
 
