@@ -5,7 +5,7 @@ The way of a command line, left to right; each noun is a frozen record made by o
     argv                       options.grammar        -> RunOptions
     environ, /proc/self        unit                   -> UnitContext
     the engine's /info         engine.client          -> EngineInfo
-    all three                  plan (pure)            -> LaunchPlan
+    all three                  adoption, plan (pure)  -> LaunchPlan
     LaunchPlan                 service.launch         -> Container
     Container, UnitContext     service.adopt          -> Adoption
                                service.readiness         MAINPID=, READY=1

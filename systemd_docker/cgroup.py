@@ -6,6 +6,8 @@ Every function takes the mount or /proc as a parameter's default, so that a test
 from __future__ import annotations
 
 import os
+import select
+import time
 
 from systemd_docker.record import dataclass
 
@@ -70,6 +72,45 @@ class Cgroup:
         """
         write_attribute(f"{self.directory}/cgroup.procs", str(pid))
 
+    def subtree(self) -> tuple[Cgroup, ...]:
+        """This cgroup and all below it, as they are now."""
+        below = len(self.directory)
+        return tuple(
+            Cgroup(self.mount, self.path.rstrip("/") + directory[below:])
+            for directory, _, _ in os.walk(self.directory)
+        )
+
+    def remove(self) -> None:
+        """Remove this cgroup with those below it. Raises OSError: EBUSY, somebody is in there; it is no error if it
+        does not exist."""
+        for cgroup in reversed(self.subtree()):
+            os.rmdir(cgroup.directory)
+
+    def read(self, attribute: str) -> str:
+        """An attribute without its last newline. Raises OSError: ENOENT, its controller is not enabled here."""
+        with open(f"{self.directory}/{attribute}") as file:
+            return file.read().rstrip("\n")
+
+    def write(self, attribute: str, value: str) -> None:
+        write_attribute(f"{self.directory}/{attribute}", value)
+
+    def wait_for(self, event: str, deadline: float) -> bool:
+        """Wait until cgroup.events has a line like "frozen 1"; whether it came before the deadline (monotonic).
+
+        The kernel wakes who polls that file for POLLPRI; cgroup-v2.rst, "Basic Operations", v2 only.
+        """
+        fd = os.open(f"{self.directory}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLPRI)
+            while event not in os.pread(fd, 4096, 0).decode().splitlines():
+                left_sec = deadline - time.monotonic()
+                if left_sec <= 0 or not poll.poll(left_sec * 1000):
+                    return False
+        finally:
+            os.close(fd)
+        return True
+
     def is_delegated(self) -> bool:
         """Whether systemd says that it leaves this cgroup's inside to us.
 
@@ -92,10 +133,12 @@ class Hierarchies:
 
     unified: the mount of cgroup v2 that holds systemd's units, or "" in the hybrid and legacy set-ups.
     systemd: the mount of v1's name=systemd, or "" in the unified set-up.
+    beside:  the mount of cgroup v2 in the hybrid set-up, systemd's units too, no controllers; or "".
     """
 
     unified: str
     systemd: str
+    beside: str = ""
 
     @property
     def is_unified(self) -> bool:
@@ -142,12 +185,12 @@ def find_hierarchies(mountinfo: str) -> Hierarchies:
     Raises LookupError where neither is mounted.
     """
     mounts = [mount for mount in parse_mountinfo(mountinfo) if mount[0] == "/"]
+    cgroup2 = next((mount_point for _, mount_point, filesystem, _ in mounts if filesystem == "cgroup2"), "")
     for _root, mount_point, filesystem, options in mounts:
         if filesystem == "cgroup" and SYSTEMD_HIERARCHY in options.split(","):
-            return Hierarchies("", mount_point)
-    for _root, mount_point, filesystem, _options in mounts:
-        if filesystem == "cgroup2":
-            return Hierarchies(mount_point, "")
+            return Hierarchies("", mount_point, cgroup2)
+    if cgroup2:
+        return Hierarchies(cgroup2, "")
     raise LookupError("no cgroup hierarchy of systemd's is mounted")
 
 
@@ -168,12 +211,13 @@ def move_processes(source: Cgroup, target: Cgroup, *, passes: int = MOVE_PASSES)
 
     The kernel moves one process per write(2), and any of them may fork between our read and our write, so one
     pass is never proof: reread until a pass finds nobody. A process that exits under our hands is as good as moved.
+    A process of another PID namespace stays: to write its 0 would move ourselves.
     """
     for _ in range(passes):
         pids = source.pids()
-        if not pids:
+        if not pids - {0}:
             break
-        for pid in pids:
+        for pid in pids - {0}:
             try:
                 target.attach(pid)
             except ProcessLookupError:

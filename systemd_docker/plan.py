@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import signal
 
-from systemd_docker.errors import AdoptionError
+from systemd_docker.adoption import choose_adoptions, with_adoption
 from systemd_docker.record import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from systemd_docker.adoption import AdoptionPlan
     from systemd_docker.engine.client import EngineInfo
     from systemd_docker.jsonobj import JsonObject, JsonValue
     from systemd_docker.options.grammar import RunOptions
@@ -26,19 +27,6 @@ INVOCATION_LABEL = "systemd-docker.invocation"
 USER_LABEL = "systemd-docker.user"
 """On every container that we create: which unit it belongs to, which start of it, and, where that is a unit of a
 user's manager, the user's number: other managers of the host have units of the same name."""
-
-SHIM_RUNTIME = "systemd-docker.runc.v2"
-"""A runtime that no engine lists. containerd runs containerd-shim-runc-v2 for every name that ends in ".runc.v2", and
-the engine tells only the runtimes that it lists to use systemd's cgroups; so runc manages the cgroup by path."""
-
-SHIM_SLICE = "payload.slice"
-"""The engine insists on ".slice" at the end of a parent when it uses the systemd driver; it looks at nothing else."""
-
-SHIM_ENGINE_MAJOR = 23
-"""The first engine that takes a shim's name for a runtime; 20.10 says "Unknown runtime specified"."""
-
-SUPERVISOR = "supervisor"
-"""The sub-cgroup of a delegated unit that we live in; CGROUP_DELEGATION.md suggests the name."""
 
 DEFAULT_STOP_TIMEOUT_SEC = 10
 """The engine's, for a container without one of its own; `POST /containers/ID/stop`."""
@@ -61,23 +49,6 @@ own process, its descriptors and its sockets (systemd.exec(5), "Environment Vari
 
 
 @dataclass(frozen=True, slots=True)
-class AdoptionPlan:
-    """How the container becomes part of the unit.
-
-    strategy:       "parent", the engine creates it inside; "none", it stays where the engine puts it.
-    cgroup_parent, runtime: what the create request gets for that, "" for nothing.
-    sweep:          whether the unit's processes have to leave the unit's own cgroup for SUPERVISOR first.
-    reason:         for the log, e.g. "the engine uses cgroupfs".
-    """
-
-    strategy: str
-    reason: str
-    cgroup_parent: str = ""
-    runtime: str = ""
-    sweep: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class LaunchPlan:
     """One container to be, and what becomes of it.
 
@@ -89,6 +60,7 @@ class LaunchPlan:
     passes_signals_on: whether signals that do not stop go to the payload through us: not where the manager's own
                     signals reach it, as those for the main process do when that is the leader.
     notify_directory: where the payload's notification socket will be, "" if READY=1 is ours to say.
+    otherwise:    what to do if the engine cannot create the container where this plan's adoption wants it.
     """
 
     name: str
@@ -102,6 +74,7 @@ class LaunchPlan:
     main_pid_hint: str
     passes_signals_on: bool
     notify_directory: str
+    otherwise: LaunchPlan | None = None
 
 
 def make_plan(
@@ -118,7 +91,24 @@ def make_plan(
 
     plain: add nothing of our own to the request; for comparing it with the docker CLI's.
     """
-    adoption = choose_adoption(own.adopt, options, unit, properties, info)
+    made: LaunchPlan | None = None
+    for adoption in reversed(choose_adoptions(own.adopt, options, unit, properties, info)):
+        made = _launch_plan(own, options, request, unit, properties, adoption, plain=plain, otherwise=made)
+    assert made is not None
+    return made
+
+
+def _launch_plan(
+    own: OwnOptions,
+    options: RunOptions,
+    request: CreateRequest,
+    unit: UnitContext,
+    properties: UnitProperties,
+    adoption: AdoptionPlan,
+    *,
+    plain: bool,
+    otherwise: LaunchPlan | None,
+) -> LaunchPlan:
     leader_is_main, hint = choose_main_pid(own.main_pid, adoption, properties)
     leader_is_main = leader_is_main and bool(unit.notify_socket)
     directory = notify_directory(unit) if own.sdnotify == "container" and unit.notify_socket else ""
@@ -140,31 +130,8 @@ def make_plan(
         passes_signals_on=options.switch("sig-proxy") and not leader_is_main,
         main_pid_hint=hint if unit.notify_socket else "",
         notify_directory=directory,
+        otherwise=otherwise,
     )
-
-
-def choose_adoption(
-    wanted: str, options: RunOptions, unit: UnitContext, properties: UnitProperties, info: EngineInfo
-) -> AdoptionPlan:
-    """wanted: "auto", "parent" or "none". Raises AdoptionError with what would have to change."""
-    if wanted == "none":
-        return AdoptionPlan("none", "--adopt=none")
-    if options.given("cgroup-parent") and wanted == "auto":
-        return AdoptionPlan("none", "--cgroup-parent says where the container goes")
-    if unit.cgroup is None:
-        raise AdoptionError(
-            "not started as a systemd service, so there is no unit for the container to be part of",
-            hint="Start it from a unit file or with systemd-run(1), or use --adopt=none.",
-        )
-    refusal = _parent_refusal(options, info) or _delegation_refusal(unit, properties)
-    if refusal:
-        reason, remedy = refusal
-        raise AdoptionError(f"cannot make the container part of {unit.name}: {reason}", hint=remedy)
-    if info.cgroup_driver == "systemd":
-        parent = unit.cgroup.child(SHIM_SLICE).path
-        reason = "the engine's systemd driver is passed by"
-        return AdoptionPlan("parent", reason, parent, SHIM_RUNTIME, sweep=unit.unified)
-    return AdoptionPlan("parent", "the engine uses cgroupfs", unit.cgroup.path, sweep=unit.unified)
 
 
 def choose_main_pid(wanted: str, adoption: AdoptionPlan, properties: UnitProperties) -> tuple[bool, str]:
@@ -234,16 +201,6 @@ def with_labels(body: JsonObject, unit: UnitContext) -> JsonObject:
     return {**body, "Labels": {**_object(body, "Labels"), **ours}}
 
 
-def with_adoption(body: JsonObject, adoption: AdoptionPlan) -> JsonObject:
-    """body for a container that is born inside the unit."""
-    ours: dict[str, JsonValue] = {}
-    if adoption.cgroup_parent:
-        ours["CgroupParent"] = adoption.cgroup_parent
-    if adoption.runtime:
-        ours["Runtime"] = adoption.runtime
-    return {**body, "HostConfig": {**_object(body, "HostConfig"), **ours}}
-
-
 def with_environment(body: JsonObject, environ: Mapping[str, str]) -> JsonObject:
     """body with environ below what --env says, but for what is about this process and not about the payload."""
     mine: list[JsonValue] = [
@@ -267,36 +224,6 @@ def with_notify_socket(body: JsonObject, directory: str, unit: UnitContext) -> J
 def notify_directory(unit: UnitContext) -> str:
     """A directory of this invocation's own, which does not exist yet."""
     return f"{unit.runtime_directory}/systemd-docker-{unit.name or 'run'}-{unit.invocation_id[:8]}"
-
-
-def _parent_refusal(options: RunOptions, info: EngineInfo) -> tuple[str, str] | None:
-    """(reason, remedy) why this engine cannot create this container inside the unit."""
-    cgroupfs = 'Set "exec-opts": ["native.cgroupdriver=cgroupfs"] in the engine\'s daemon.json, or use --adopt=none.'
-    if options.given("cgroup-parent"):
-        return "--cgroup-parent puts it elsewhere", "Leave --cgroup-parent out, or use --adopt=none."
-    if info.rootless:
-        return "the engine is rootless and manages another part of the cgroup tree", "Use --adopt=none."
-    if info.cgroup_driver == "cgroupfs":
-        return None
-    if info.cgroup_driver != "systemd":
-        return f"the engine's cgroup driver is '{info.cgroup_driver}'", cgroupfs
-    if 0 < info.major < SHIM_ENGINE_MAJOR:
-        reason = f"engine {info.version} with the systemd cgroup driver puts containers into slices only"
-        return reason, f"Upgrade the engine to {SHIM_ENGINE_MAJOR} or newer. {cgroupfs}"
-    if options.given("runtime"):
-        return "--runtime leaves no way past the engine's systemd cgroup driver", cgroupfs
-    if info.default_runtime != "runc":
-        return f"the engine's default runtime is '{info.default_runtime}', not runc", cgroupfs
-    return None
-
-
-def _delegation_refusal(unit: UnitContext, properties: UnitProperties) -> tuple[str, str] | None:
-    if not unit.unified or unit.is_delegated or properties.is_delegated:
-        return None
-    remedy = (
-        "Set Delegate=yes in the unit; systemd-docker-generator(8) does so for units that say nothing of Delegate=."
-    )
-    return "systemd has not delegated its cgroup", remedy
 
 
 def _object(body: JsonObject, key: str) -> dict[str, JsonValue]:

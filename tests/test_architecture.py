@@ -17,6 +17,7 @@ LAYERS = (
     {"errors", "log", "jsonobj", "record"},
     {"linux", "cgroup", "sd_notify", "sd_listen", "journal", "systemctl", "unitfile", "engine"},
     {"unit", "options"},
+    {"adoption"},
     {"plan", "sdinit", "activation", "quadlet"},
     {"service"},
     {"commands"},

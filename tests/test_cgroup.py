@@ -28,7 +28,7 @@ ELSEWHERE = "30 23 0:26 / /mnt/my\\040cgroups rw - cgroup2 cgroup2 rw\n"
     ("mountinfo", "expected"),
     [
         (UNIFIED, Hierarchies("/sys/fs/cgroup", "")),
-        (HYBRID, Hierarchies("", "/sys/fs/cgroup/systemd")),
+        (HYBRID, Hierarchies("", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified")),
         (ELSEWHERE, Hierarchies("/mnt/my cgroups", "")),
     ],
 )

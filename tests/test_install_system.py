@@ -21,6 +21,7 @@ CHECKOUT = Path(__file__).parent.parent
 EVERYTHING = {
     "etc/systemd/docker/hello-world.conf": 0o644,
     "usr/local/bin/systemd-docker": 0o755,
+    "usr/local/bin/systemd-docker-runc": 0o755,
     "usr/local/lib/systemd/system-generators/systemd-docker-generator": 0o755,
     "usr/local/lib/systemd/system/docker@.service": 0o644,
     "usr/local/lib/systemd/system/hello-world.service": 0o644,

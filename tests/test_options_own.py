@@ -89,7 +89,7 @@ def test_own_options(argv: list[str], expected: dict[str, object] | None) -> Non
     [
         (
             ["--adopt=mother", "run"],
-            'invalid argument "mother" for "--adopt" flag: must be one of auto, parent, none',
+            'invalid argument "mother" for "--adopt" flag: must be one of auto, parent, move, none',
         ),
         (["--exit=", "run"], 'invalid argument "" for "--exit" flag: must be one of same, code'),
         (["--fast", "run"], "unknown flag: --fast"),

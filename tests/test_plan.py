@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from systemd_docker import plan
+from systemd_docker.adoption import AdoptionPlan
 from systemd_docker.cgroup import Cgroup
 from systemd_docker.engine.client import EngineInfo
 from systemd_docker.errors import AdoptionError
@@ -173,7 +174,7 @@ def test_the_payload_is_signalled_once(
     strategy: str, kill_mode: str, kill_signal: int, stop_signal: str, *, expected: bool
 ) -> None:
     properties = replace(PROPERTIES, kill_mode=kill_mode, kill_signal=kill_signal)
-    adoption = plan.AdoptionPlan(strategy, "")
+    adoption = AdoptionPlan(strategy, "")
 
     assert plan.manager_signals_payload(adoption, properties, stop_signal) is expected
 

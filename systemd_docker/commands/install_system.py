@@ -9,11 +9,19 @@ What is installed belongs to the Python environment that runs this command, typi
 and lands in PREFIX, /usr/local unless told otherwise:
 
     bin/systemd-docker                                      the launcher, for ExecStart=
+    bin/systemd-docker-runc                                 a runtime for daemon.json, see below
     lib/systemd/system-generators/systemd-docker-generator  see systemd.generator(7) for the directories
     lib/systemd/system/                                     units/
     share/man/manN/                                         resources/man/, as roff
 
 plus /etc/systemd/docker/hello-world.conf, which is configuration: an administrator's version of it stays.
+
+The runtime is for an engine older than 23 with the systemd cgroup driver. Its daemon.json, then, lists
+
+    "runtimes": {"systemd-docker-runc": {"path": "/usr/local/bin/systemd-docker-runc"}}
+
+which `systemctl reload docker` loads without a restart, and containers are born inside their units; nobody else's
+containers are concerned. Other engines need nothing.
 
 Why launchers of our own: one supervising process stays in memory per container. pip's launcher starts Python with
 `site`, which runs whatever .pth files the environment holds, and imports re. Ours starts it with -I, so that neither
@@ -45,6 +53,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from systemd_docker.adoption import CONFIGURED_RUNTIME
 from systemd_docker.commands import manpage
 from systemd_docker.errors import UsageError
 
@@ -80,6 +89,16 @@ LAUNCHERS = {
     "bin/systemd-docker": "systemd_docker.cli",
     "lib/systemd/system-generators/systemd-docker-generator": "systemd_docker.quadlet.generator",
 }
+
+RUNTIME = """\
+#!/bin/sh
+# runc for containers in the cgroup of a systemd service: by its path, whatever the engine's cgroup driver is.
+for word in "$@"; do
+    shift
+    [ "$word" = --systemd-cgroup ] || set -- "$@" "$word"
+done
+exec runc "$@"
+"""
 
 UNITS_NAME_LAUNCHER = "/usr/local/bin/systemd-docker"
 """How units/ spell the launcher; another PREFIX takes its place."""
@@ -218,6 +237,7 @@ def planned_files(environment: Environment, prefix: Path) -> Iterator[InstalledF
             python=environment.python, options=PYTHON_OPTIONS, import_path=import_path, module=module
         )
         yield InstalledFile(f"{prefix}/{path}", text.encode(), mode=0o755)
+    yield InstalledFile(f"{prefix}/bin/{CONFIGURED_RUNTIME}", RUNTIME.encode(), mode=0o755)
     for source in sorted(units_directory().iterdir()):
         text = source.read_text().replace(UNITS_NAME_LAUNCHER, f"{prefix}/bin/systemd-docker")
         if source.suffix == ".conf":

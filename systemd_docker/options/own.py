@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class OwnOptions:
     """What to do with a container, apart from what docker-run(1) says of it.
 
-    cgroups:   v1 hierarchies that the container's processes are moved in, or ("all",); empty for our own choice.
+    cgroups:   what the Go tool moved a container in, ("name=systemd",) or ("all",). No part of the plan: a container
+               that is born in the unit is so in every hierarchy, and where it has to be moved, what the engine
+               enforces in the others must not be lost.
     logs:      relay the container's output.
     env:       pass our own environment on to the container.
     pid_file:  where to write the leader's PID; "" for nowhere.
@@ -43,7 +45,7 @@ class OwnOptions:
 
 
 def choice(long: str, help: str, words: str, default: str) -> Flag:  # noqa: A002  the column's name
-    """A row whose argument is one of the words, "auto|parent|none"; the help shows them."""
+    """A row whose argument is one of the words, "auto|parent|move|none"; the help shows them."""
 
     def read(text: str) -> str:
         if text not in words.split("|"):
@@ -54,9 +56,8 @@ def choice(long: str, help: str, words: str, default: str) -> Flag:  # noqa: A00
 
 
 OWN_FLAGS = (
-    choice("adopt", "How the container's processes become part of the unit", "auto|parent|none", "auto"),
-    Flag("cgroups", "NAME", "On cgroup v1, move the container in this hierarchy ('all': in all)", short="c",
-         repeats=True),
+    choice("adopt", "How the container's processes become part of the unit", "auto|parent|move|none", "auto"),
+    Flag("cgroups", "NAME", "Accepted for unit files of the Go tool; see --adopt", short="c", repeats=True),
     switch("dry-run", "Print what would be asked of the engine and done to the unit, and do nothing"),
     switch("env", "Pass our own environment on to the container", short="e"),
     choice("exit", "End as the container ended, or with docker-run's exit status", "same|code", "same"),

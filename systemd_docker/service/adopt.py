@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 
 from systemd_docker import cgroup, log
+from systemd_docker.adoption import SUPERVISOR
 from systemd_docker.errors import AdoptionError
-from systemd_docker.plan import SUPERVISOR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from systemd_docker.plan import AdoptionPlan
+    from systemd_docker.adoption import AdoptionPlan
     from systemd_docker.unit import UnitContext
 
 
@@ -21,8 +21,13 @@ def make_room(plan: AdoptionPlan, unit: UnitContext) -> None:
     fail to start with a memory limit, or become threaded and lose the memory controller without a word. "Everybody"
     may be more than us: the shell of an ExecStart=/bin/sh -c line, for one.
 
-    Raises AdoptionError.
+    Raises AdoptionError, also for a container that could not be moved in afterwards.
     """
+    if plan.strategy == "move":
+        # A rare way, with memory of its own.
+        from systemd_docker.service import move
+
+        move.check(unit)
     if not plan.sweep or unit.cgroup is None:
         return
     supervisor = unit.cgroup.child(SUPERVISOR)
@@ -46,9 +51,23 @@ def make_room(plan: AdoptionPlan, unit: UnitContext) -> None:
         )
 
 
+def adopt(plan: AdoptionPlan, unit: UnitContext, container_id: str, leader: int) -> None:
+    """Make the container, which has just started, part of the unit as far as it is not; and prove it.
+
+    Raises AdoptionError: the container must not run on then.
+    """
+    if plan.strategy == "move":
+        from systemd_docker.service import move
+
+        move.take_over(unit, container_id, leader, delegated=plan.sweep)
+        container_id = ""
+    verify(plan, unit, container_id, leader)
+
+
 def verify(plan: AdoptionPlan, unit: UnitContext, container_id: str, leader: int) -> str:
     """The leader's cgroup, proven to be the container's own and, where the plan adopts, inside the unit.
 
+    container_id: "" where the cgroup is not named for it.
     "" where the leader is gone already: there is nobody left to be in the wrong place.
     Raises AdoptionError: what "parent" rests on nobody has promised, so it is looked at after every start.
     """
@@ -58,12 +77,12 @@ def verify(plan: AdoptionPlan, unit: UnitContext, container_id: str, leader: int
         return ""
     except LookupError as error:
         raise AdoptionError(f"cannot tell where the container's processes are: {error}") from None
-    if container_id not in path and plan.strategy != "none":
+    if container_id not in path and plan.is_in_unit:
         raise AdoptionError(
             f"process {leader} is in the cgroup '{path}', which is not the container's",
             hint="Does the engine run on this host? See DOCKER_HOST.",
         )
-    if plan.strategy == "parent" and not (unit.cgroup and unit.cgroup.contains(path)):
+    if plan.is_in_unit and not (unit.cgroup and unit.cgroup.contains(path)):
         raise AdoptionError(
             f"the engine has put the container into '{path}' instead of {unit.name}'s cgroup",
             hint="Please report this engine's version; --adopt=none runs the container beside the unit.",

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 
 from systemd_docker import log
+from systemd_docker.adoption import is_parent_refusal
 from systemd_docker.engine import frames
+from systemd_docker.errors import EngineError
 from systemd_docker.plan import (
     NOTIFY_SHARED_DIRECTORY,
     NOTIFY_SOCKET_NAME,
     manager_signals_payload,
     stop_timeout_sec,
 )
+from systemd_docker.record import replace
 from systemd_docker.sd_notify import Notifier
 from systemd_docker.service import adopt, idfiles, live, mainpid, prepare, readiness, sinks
 from systemd_docker.service.ending import Ending
@@ -21,6 +24,8 @@ from systemd_docker.service.signals import Signals, StopRequestedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from systemd_docker.engine.client import Engine
     from systemd_docker.options.grammar import RunOptions
     from systemd_docker.options.own import OwnOptions
@@ -56,7 +61,6 @@ def start(
     engine = prepare.connect(unit, signals.wait)
     prepared = prepare.prepare(own, options, unit, engine)
     plan = prepared.plan
-    adopt.make_room(plan.adoption, unit)
     listener = readiness.make_payload_socket(plan.notify_directory, undo) if plan.notify_directory else None
     cid_path = options.text("cidfile")
     if cid_path:
@@ -68,9 +72,9 @@ def start(
 
         pull_image(plan, engine, unit.environ, notifier, signals.wait, is_quiet=options.switch("quiet"))
 
-    container = launch(engine, plan, unit, undo, pull=pull, wants_output=own.logs)
+    plan, container = _launch(engine, plan, unit, undo, pull=pull, wants_output=own.logs)
     if container.leader:
-        adopt.verify(plan.adoption, unit, container.id, container.leader)
+        adopt.adopt(plan.adoption, unit, container.id, container.leader)
         if own.pid_file:
             idfiles.write_pid_file(own.pid_file, container.leader, undo)
     if cid_path:
@@ -81,7 +85,32 @@ def start(
     mainpid.announce(notifier, leader=container.leader if leader_is_main else 0, is_ready=not plan.notify_directory)
     readiness.say_status(notifier, _status(container, plan))
     _log_choices(container, plan, unit)
-    return _hold(own, engine, container, prepared, unit, listener)
+    return _hold(own, engine, container, replace(prepared, plan=plan), unit, listener)
+
+
+def _launch(
+    engine: Engine,
+    plan: LaunchPlan,
+    unit: UnitContext,
+    undo: contextlib.ExitStack,
+    *,
+    pull: Callable[[], None],
+    wants_output: bool,
+) -> tuple[LaunchPlan, Container]:
+    """Launch as planned or, where the engine refuses to make the container inside the unit, as planned otherwise."""
+    with contextlib.ExitStack() as attempt:
+        try:
+            adopt.make_room(plan.adoption, unit)
+            container = launch(engine, plan, unit, attempt, pull=pull, wants_output=wants_output)
+        except EngineError as error:
+            otherwise = plan.otherwise
+            if otherwise is None or not is_parent_refusal(str(error)):
+                raise
+            log.warning(f"{error}, ignoring: going on with adoption {otherwise.adoption.strategy}")
+        else:
+            undo.push(attempt.pop_all())
+            return plan, container
+    return _launch(engine, otherwise, unit, undo, pull=pull, wants_output=wants_output)
 
 
 def _hold(
@@ -134,12 +163,14 @@ def _open_sink(fd: int, identifier: str, priority: int, *, is_journal: bool) -> 
 
 def _status(container: Container, plan: LaunchPlan) -> str:
     """What `systemctl status` shows in its Status: line."""
-    place = "in this unit" if plan.adoption.strategy == "parent" else "outside of this unit"
+    place = "in this unit" if plan.adoption.is_in_unit else "outside of this unit"
     return f"Container {container.name} ({container.id[:12]}) from {plan.image} runs {place}"
 
 
 def _log_choices(container: Container, plan: LaunchPlan, unit: UnitContext) -> None:
     adoption = plan.adoption
     log.info(f"container '{container.name}' ({container.id[:12]}): adoption {adoption.strategy}, {adoption.reason}")
+    if adoption.hint:
+        log.info(adoption.hint)
     if plan.main_pid_hint:
         log.info(f"the wrapper stays the main process of {unit.name}: {plan.main_pid_hint}")

@@ -25,7 +25,7 @@ from tests.differential.meaning import complaint, meaning
 from tests.fakes.recorder import Recorder, Script, recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from systemd_docker.jsonobj import JsonValue
 
@@ -71,7 +71,6 @@ class CommandClient:
     state: Path
     api: str
     recorder: Recorder
-    environ: Mapping[str, str]
 
     @property
     def socket_path(self) -> str:
@@ -85,7 +84,6 @@ class CommandClient:
             "PATH": os.environ["PATH"],
             "DOCKER_HOST": f"unix://{self.socket_path}",
             "DOCKER_CONFIG": str(self.state),
-            **self.environ,
             **case.environ,
         }
         self.recorder.forget()
@@ -117,13 +115,8 @@ class CommandClient:
 
 
 @contextlib.contextmanager
-def command_client(
-    command: Sequence[str], api: str, environ: Mapping[str, str] | None = None
-) -> Iterator[CommandClient]:
-    """A client with an engine of this API version that refuses every create, so that nothing has to be run.
-
-    environ: what the command needs besides a case's own.
-    """
+def command_client(command: Sequence[str], api: str) -> Iterator[CommandClient]:
+    """A client with an engine of this API version that refuses every create, so that nothing has to be run."""
     with tempfile.TemporaryDirectory(prefix="case-") as name:
         root = Path(name).resolve()
         directory, state = root / "cwd" / "here", root / "state"
@@ -131,10 +124,10 @@ def command_client(
         state.mkdir()
         sandbox.populate(directory)
         with recording(state / "engine.sock", Script(api=api, create_refusal=(400, "recorded"))) as recorder:
-            yield CommandClient(command, directory, state, api, recorder, environ or {})
+            yield CommandClient(command, directory, state, api, recorder)
 
 
-def our_answer(line: str, api: str, *, plain: bool = True) -> Answer:
+def our_answer(line: str, api: str) -> Answer:
     """What systemd_docker.options makes of a case."""
     case = sandbox.read_case(line, DIRECTORY)
     config = sandbox.config_of(case.config, SOCKET_PATH)
@@ -145,7 +138,7 @@ def our_answer(line: str, api: str, *, plain: bool = True) -> Answer:
         options = parse_run(case.argv)
         if options.switch("help"):
             return Answer(None)
-        made = create_request(options, client, plain=plain)
+        made = create_request(options, client, plain=True)
     except UsageError as error:
         return Answer(None, complaint(str(error)), error.exit_status)
     # Through JSON and back, as on the wire: there is no tuple, and no byte that is not UTF-8.

@@ -1,0 +1,269 @@
+"""Taking a running container's processes over into the unit, with everything the engine enforces on them.
+
+Only where the engine cannot create them there. With cgroup v2 the device filter (an eBPF program) and every limit are
+the engine's cgroup's: who merely leaves it can open any device of the host. So the order is: freeze; attach the same
+programs and write the same limits where the processes are going; move, until nobody is left; prove it; thaw. While
+that lasts nothing of the payload runs, so it cannot outrun us, and a failure at any step leaves it with what it had.
+
+With v1 each hierarchy is on its own: only systemd's own one, which enforces nothing, is left for the unit's. Devices
+and limits stay where the engine made them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import time
+
+from systemd_docker import cgroup
+from systemd_docker.adoption import PAYLOAD
+from systemd_docker.cgroup import Cgroup
+from systemd_docker.errors import AdoptionError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from systemd_docker.cgroup import Hierarchies
+    from systemd_docker.unit import UnitContext
+
+MOVE_TIMEOUT_SEC = 5
+"""From freezing to thawing; 1000 processes took 0.1 s. A process in an uninterruptible sleep does not freeze."""
+
+CONTAINER_ID_LENGTH = 64
+"""Hex digits: nothing shorter is proof that a cgroup is the container's."""
+
+NO_PID = 2**31 - 1
+"""Nobody's: above the kernel's pid_max. A 0 in cgroup.procs is a process that we cannot name; to write it would move
+ourselves."""
+
+LIMITS = {
+    "memory.max": "max", "memory.high": "max", "memory.low": "0", "memory.min": "0",
+    "memory.swap.max": "max", "memory.swap.high": "max", "memory.zswap.max": "max", "memory.oom.group": "0",
+    "cpu.max": "max 100000", "cpu.max.burst": "0", "cpu.weight": "100", "cpu.idle": "0",
+    "cpuset.cpus": "", "cpuset.mems": "",
+    "io.max": "", "io.weight": "default 100", "io.bfq.weight": "default 100", "io.latency": "",
+    "pids.max": "max", "rdma.max": "",
+}  # fmt: skip
+"""Attributes that restrict or favour a cgroup, and what they read where nobody has set them; cgroup-v2.rst."""
+
+_HUGETLB_LIMITS = (".max", ".rsvd.max")
+"""hugetlb.2MB.max and so on: which sizes there are is the machine's affair."""
+
+
+def check(unit: UnitContext) -> None:
+    """Fail before there is a container where its processes could not be moved. Raises AdoptionError.
+
+    A system call filter that kills does so here, too: a unit that dies now leaves nothing.
+    """
+    assert unit.cgroup is not None
+    if not os.access(f"{unit.cgroup.directory}/cgroup.procs", os.W_OK):
+        raise AdoptionError(
+            f"cannot move the container's processes: '{unit.cgroup.directory}' is not writable",
+            hint="Only root can, and only without ProtectControlGroups=yes and ProtectSystem=strict.",
+        )
+    if unit.unified:
+        with _explained("cannot read the device filter of a cgroup"):
+            _device_programs(unit.cgroup)
+
+
+def take_over(unit: UnitContext, container_id: str, leader: int, *, delegated: bool) -> None:
+    """Move the container's processes into the unit; nothing to do where the leader, its first process, has ended.
+
+    delegated: whether limits can be written below the unit's cgroup, and nobody is in it.
+    Raises AdoptionError; the container has to go then.
+    """
+    assert unit.cgroup is not None
+    try:
+        with _explained(f"cannot move the container's processes into {unit.name}"):
+            hierarchies = cgroup.read_hierarchies()
+            source = container_cgroup(hierarchies.of_service(cgroup.read_proc_cgroup(leader)), container_id)
+            if unit.cgroup.contains(source.path):
+                # It was created there, by an earlier start of this unit.
+                return
+            if hierarchies.is_unified:
+                _take_over_unified(source, unit.cgroup, delegated=delegated)
+            else:
+                _take_over_v1(source, unit.cgroup, hierarchies)
+    except AdoptionError:
+        if not _has_ended(leader):
+            raise
+
+
+def container_cgroup(of: Cgroup, container_id: str) -> Cgroup:
+    """The container's own cgroup, which of, its leader's, is or is below: the one that is named for the container.
+
+    Whoever is in there is the container's, and nobody else is: not the engine, not another container, not the unit.
+    Raises AdoptionError where there is none.
+    """
+    components = of.path.split("/")
+    for index, component in enumerate(components):
+        if len(container_id) == CONTAINER_ID_LENGTH and container_id in component:
+            return Cgroup(of.mount, "/".join(components[: index + 1]))
+    raise AdoptionError(
+        f"cannot move processes out of the cgroup '{of.path}': it is not the container's own",
+        hint="Does the engine run on this host? See DOCKER_HOST. --adopt=none leaves the container where it is.",
+    )
+
+
+def _has_ended(leader: int) -> bool:
+    try:
+        pidfd = os.pidfd_open(leader)
+    except ProcessLookupError:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        return bool(poll.poll(0))
+    finally:
+        os.close(pidfd)
+
+
+def _take_over_unified(source: Cgroup, own: Cgroup, *, delegated: bool) -> None:
+    deadline = time.monotonic() + MOVE_TIMEOUT_SEC
+    target = own.child(PAYLOAD)
+    # A fresh one: what an earlier container of this unit was allowed is none of this one's business.
+    target.remove()
+    target.make()
+    with _frozen(source, deadline):
+        target.write("cgroup.freeze", "1")
+        _carry_limits(source, target, own, delegated=delegated)
+        _carry_device_programs(source, target)
+        _move_all(source, target, deadline)
+        target.write("cgroup.freeze", "0")
+
+
+@contextlib.contextmanager
+def _frozen(source: Cgroup, deadline: float) -> Iterator[None]:
+    source.write("cgroup.freeze", "1")
+    try:
+        if not source.wait_for("frozen 1", deadline):
+            raise AdoptionError(
+                f"the container's processes did not freeze within {MOVE_TIMEOUT_SEC} s",
+                hint="A process that waits for a device or a network file system cannot be frozen.",
+            )
+        yield
+    finally:
+        # ENOENT, ENODEV: systemd has collected the emptied scope. Where it stays, exec'd processes will come to it.
+        with contextlib.suppress(OSError):
+            source.write("cgroup.freeze", "0")
+
+
+def _carry_limits(source: Cgroup, target: Cgroup, own: Cgroup, *, delegated: bool) -> None:
+    """The limits of source for target, below own; where own is not ours to divide, own has to be as strict."""
+    limits = dict(_limits(source))
+    if not delegated:
+        for attribute, value in limits.items():
+            _check_as_strict(own, attribute, value)
+        return
+    for controller in sorted({attribute.partition(".")[0] for attribute in limits}):
+        own.write("cgroup.subtree_control", f"+{controller}")
+    for attribute, value in limits.items():
+        for line in value.splitlines():
+            target.write(attribute, line)
+        if target.read(attribute) != value:
+            raise AdoptionError(f"cannot carry the container's {attribute} over: it reads '{target.read(attribute)}'")
+
+
+def _limits(source: Cgroup) -> Iterator[tuple[str, str]]:
+    """(attribute, value) of what somebody has set."""
+    for attribute in sorted(os.listdir(source.directory)):
+        default = LIMITS.get(attribute)
+        if attribute.startswith("hugetlb.") and attribute.endswith(_HUGETLB_LIMITS):
+            default = "max"
+        if default is not None and (value := source.read(attribute)) not in (default, ""):
+            yield attribute, value
+
+
+def _check_as_strict(own: Cgroup, attribute: str, value: str) -> None:
+    try:
+        have = own.read(attribute)
+    except FileNotFoundError:
+        have = "max"
+    is_ceiling = attribute in ("memory.max", "memory.high", "memory.swap.max", "pids.max")
+    if have == value or (is_ceiling and have.isdecimal() and value.isdecimal() and int(have) <= int(value)):
+        return
+    raise AdoptionError(
+        f"the container would lose its limit {attribute} '{value}': systemd has not delegated the unit's cgroup",
+        hint="Set Delegate=yes in the unit, or limit the unit instead of the container: systemd.resource-control(5).",
+    )
+
+
+def _carry_device_programs(source: Cgroup, target: Cgroup) -> None:
+    """What decides in source about devices, there and above it, decides in target as well."""
+    from systemd_docker import linux
+
+    wanted, present = _device_programs(source), _device_programs(target)
+    with _directory(target) as target_fd:
+        for prog_id in wanted - present:
+            program = linux.prog_get_fd_by_id(prog_id)
+            try:
+                linux.prog_attach(target_fd, program, linux.BPF_CGROUP_DEVICE, linux.BPF_F_ALLOW_MULTI)
+            finally:
+                os.close(program)
+    if not wanted <= _device_programs(target):
+        raise AdoptionError("cannot carry the container's device filter over: the kernel does not show it there")
+
+
+def _device_programs(of: Cgroup) -> frozenset[int]:
+    from systemd_docker import linux
+
+    with _directory(of) as fd:
+        return frozenset(linux.prog_query(fd, linux.BPF_CGROUP_DEVICE))
+
+
+@contextlib.contextmanager
+def _directory(of: Cgroup) -> Iterator[int]:
+    fd = os.open(of.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _move_all(source: Cgroup, target: Cgroup, deadline: float) -> None:
+    """Everybody in source and below it. Frozen processes do not fork, but somebody may exec into the container."""
+    while pids := [pid for one in source.subtree() for pid in _pids(one)]:
+        if time.monotonic() > deadline:
+            raise AdoptionError(f"the container's processes could not all be moved within {MOVE_TIMEOUT_SEC} s")
+        for pid in pids:
+            # It has ended; or it is of another PID namespace, which the deadline is for.
+            with contextlib.suppress(ProcessLookupError):
+                target.attach(pid or NO_PID)
+
+
+def _pids(of: Cgroup) -> frozenset[int]:
+    try:
+        return of.pids()
+    except OSError as error:
+        # systemd collects a scope as soon as it is empty, maybe between two looks at it.
+        if error.errno in (errno.ENOENT, errno.ENODEV):
+            return frozenset()
+        raise
+
+
+def _take_over_v1(source: Cgroup, own: Cgroup, hierarchies: Hierarchies) -> None:
+    """systemd's hierarchy, and the v2 one beside it; not frozen: nothing is lost by who forks meanwhile."""
+    deadline = time.monotonic() + MOVE_TIMEOUT_SEC
+    beside = Cgroup(hierarchies.beside, own.path)
+    if hierarchies.beside and os.path.isdir(beside.directory):
+        for pid in source.pids():
+            with contextlib.suppress(ProcessLookupError):
+                beside.attach(pid or NO_PID)
+    _move_all(source, own, deadline)
+
+
+@contextlib.contextmanager
+def _explained(what: str) -> Iterator[None]:
+    try:
+        yield
+    except LookupError as error:
+        raise AdoptionError(f"{what}: {error}") from error
+    except OSError as error:
+        raise AdoptionError(
+            f"{what}: {error.strerror} ({errno.errorcode.get(error.errno or 0, '?')})",
+            hint="The unit needs root with CAP_SYS_ADMIN and bpf(2): see User=, CapabilityBoundingSet= and"
+            " SystemCallFilter=. With Delegate=yes and an engine of version 23 or newer nothing has to be moved.",
+        ) from error
