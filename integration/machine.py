@@ -184,12 +184,11 @@ class Machine:
 
         after: a cursor; as a default where this test began.
         """
-        cursor = after or self.journal_cursor
-        # Not --after-cursor: up to systemd 252 it skips one record, be it the cursor's or the first that matches.
-        start = [f"--cursor={cursor}"] if cursor else []
+        # Not --after-cursor=: systemd 252 then skips the first record that matches, wherever it is.
+        start = [f"--cursor={cursor}"] if (cursor := after or self.journal_cursor) else []
         words = shlex.join(["journalctl", "--all", "--no-pager", "--output=json", *start, *matches])
         records = [_text_fields(json.loads(line)) for line in self.run(words).splitlines()]
-        return [record for record in records if record.get("__CURSOR") != cursor]
+        return [record for record in records if record["__CURSOR"] != cursor]
 
     def expect_journal(self, pattern: str) -> None:
         """Announce a line of ours at warning or above: this test fails unless it is in the journal at its end.

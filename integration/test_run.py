@@ -34,18 +34,16 @@ class Journal:
     """The machine's journal since the test began."""
 
     machine: Machine
-    cursor: str
 
     def records(self, unit_name: str, identifier: str = "") -> list[dict[str, str]]:
         """What it has of one unit, of one SYSLOG_IDENTIFIER= or of all."""
         self.machine.run("journalctl --sync")
-        matches = [f"--unit={unit_name}", *([f"--identifier={identifier}"] if identifier else [])]
-        return self.machine.journal(*matches, after=self.cursor)
+        return self.machine.journal(f"--unit={unit_name}", *([f"--identifier={identifier}"] if identifier else []))
 
     def said_by_us(self) -> list[dict[str, str]]:
         """Our own lines, also those of a process that ended before journald could look up its unit."""
         self.machine.run("journalctl --sync")
-        return self.machine.journal("--identifier=systemd-docker", after=self.cursor)
+        return self.machine.journal("--identifier=systemd-docker")
 
     def lines(self, unit_name: str, identifier: str = "") -> list[str]:
         return [record["MESSAGE"] for record in self.records(unit_name, identifier)]
@@ -53,8 +51,7 @@ class Journal:
 
 @pytest.fixture
 def journal(machine: Machine) -> Journal:
-    shown = machine.run("journalctl --sync; journalctl --lines=0 --show-cursor --quiet")
-    return Journal(machine, shown.removeprefix("-- cursor: "))
+    return Journal(machine)
 
 
 def leader(machine: Machine, container: str = "web") -> str:

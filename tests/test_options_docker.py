@@ -7,6 +7,7 @@ import pytest
 from systemd_docker.options.flags import FLAGS, Flag
 from tests.differential import recorded, sandbox
 from tests.differential.clients import our_answer
+from tests.differential.differences import DIFFERENCES, Difference
 
 ANSWERS = recorded.read_answers(recorded.REFERENCE)
 
@@ -50,6 +51,14 @@ def test_there_are_enough_cases(api: str) -> None:
 
     assert sum(answer.accepted for answer in answers) >= 400
     assert sum(answer.refused for answer in answers) >= 150
+
+
+@pytest.mark.parametrize("row", DIFFERENCES, ids=lambda row: row.line)
+def test_a_difference_is_as_the_table_has_it(row: Difference) -> None:
+    ours, plain = our_answer(row.line, row.api, plain=False), our_answer(row.line, row.api)
+
+    assert ours.accepted == row.ours
+    assert ours.agrees_with(plain) == row.plain
 
 
 def _accepted_words() -> set[str]:

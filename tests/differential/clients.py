@@ -25,7 +25,7 @@ from tests.differential.meaning import complaint, meaning
 from tests.fakes.recorder import Recorder, Script, recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from systemd_docker.jsonobj import JsonValue
 
@@ -71,6 +71,7 @@ class CommandClient:
     state: Path
     api: str
     recorder: Recorder
+    environ: Mapping[str, str]
 
     @property
     def socket_path(self) -> str:
@@ -84,6 +85,7 @@ class CommandClient:
             "PATH": os.environ["PATH"],
             "DOCKER_HOST": f"unix://{self.socket_path}",
             "DOCKER_CONFIG": str(self.state),
+            **self.environ,
             **case.environ,
         }
         self.recorder.forget()
@@ -115,8 +117,13 @@ class CommandClient:
 
 
 @contextlib.contextmanager
-def command_client(command: Sequence[str], api: str) -> Iterator[CommandClient]:
-    """A client with an engine of this API version that refuses every create, so that nothing has to be run."""
+def command_client(
+    command: Sequence[str], api: str, environ: Mapping[str, str] | None = None
+) -> Iterator[CommandClient]:
+    """A client with an engine of this API version that refuses every create, so that nothing has to be run.
+
+    environ: what the command needs besides a case's own.
+    """
     with tempfile.TemporaryDirectory(prefix="case-") as name:
         root = Path(name).resolve()
         directory, state = root / "cwd" / "here", root / "state"
@@ -124,10 +131,10 @@ def command_client(command: Sequence[str], api: str) -> Iterator[CommandClient]:
         state.mkdir()
         sandbox.populate(directory)
         with recording(state / "engine.sock", Script(api=api, create_refusal=(400, "recorded"))) as recorder:
-            yield CommandClient(command, directory, state, api, recorder)
+            yield CommandClient(command, directory, state, api, recorder, environ or {})
 
 
-def our_answer(line: str, api: str) -> Answer:
+def our_answer(line: str, api: str, *, plain: bool = True) -> Answer:
     """What systemd_docker.options makes of a case."""
     case = sandbox.read_case(line, DIRECTORY)
     config = sandbox.config_of(case.config, SOCKET_PATH)
@@ -138,7 +145,7 @@ def our_answer(line: str, api: str) -> Answer:
         options = parse_run(case.argv)
         if options.switch("help"):
             return Answer(None)
-        made = create_request(options, client, plain=True)
+        made = create_request(options, client, plain=plain)
     except UsageError as error:
         return Answer(None, complaint(str(error)), error.exit_status)
     # Through JSON and back, as on the wire: there is no tuple, and no byte that is not UTF-8.

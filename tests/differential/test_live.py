@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.differential import clis, generated, recorded
+from tests.differential import clis, generated, recorded, sandbox
 from tests.differential.clients import CommandClient, command_client, our_answer
+from tests.differential.differences import DIFFERENCES, Difference
 from tests.test_options_fuzz import check_random_flags, check_random_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+EVERY = 5
+"""A start of ours takes six times a start of docker's, so it gets each fifth case."""
 
 pytestmark = [pytest.mark.differential, pytest.mark.timeout(600)]
 
@@ -57,6 +64,31 @@ def test_random_command_lines_mean_the_same_to_docker(api: str) -> None:
             assert "panic" in answer.complaint or answer.agrees_with(our_answer(line, api)), answer
 
         agrees()
+
+
+@pytest.mark.parametrize("row", [row for row in DIFFERENCES if row.docker is not None], ids=lambda row: row.line)
+def test_docker_is_different_where_the_table_says_so(row: Difference) -> None:
+    with docker(recorded.REFERENCE, row.api) as client:
+        answer = client.answer(row.line)
+
+    assert answer.accepted == row.docker
+    assert not answer.agrees_with(our_answer(row.line, row.api, plain=False))
+
+
+@pytest.mark.parametrize("api", recorded.API_VERSIONS)
+def test_the_whole_of_systemd_docker_asks_for_the_same(api: str) -> None:
+    ask = [sys.executable, "-P", "-m", "systemd_docker", "--adopt=none", "--log-level=warning", "run"]
+    environ = {"SYSTEMD_DOCKER_PLAIN": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    answers = recorded.read_answers(recorded.REFERENCE)
+
+    with command_client(ask, api, environ) as client:
+        wrong = {}
+        for line in itertools.islice(sandbox.case_lines(), 0, None, EVERY):
+            answer, expected = client.answer(line), answers[line, api]
+            if not answer.agrees_with(expected) or (answer.refused and answer.status != 125):
+                wrong[line] = (answer, expected)
+
+    assert not wrong
 
 
 def test_ten_thousand_random_vectors_are_read_or_refused() -> None:
