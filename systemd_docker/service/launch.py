@@ -52,23 +52,30 @@ def launch(
     undo: contextlib.ExitStack,
     *,
     pull: Callable[[], None],
+    on_started: Callable[[], None],
     wants_output: bool,
 ) -> Container:
     """A started container. Everything that was created or opened for it goes when undo is closed.
 
-    pull: makes the image be there, or raises Error.
+    pull: makes the image be there, or raises Error. on_started: called as soon as the payload runs.
     """
     # Undoing must not be cut short by the signal that asked for it: this engine waits for answers and nothing else.
     undoing = Engine(engine.socket_path, engine.api)
     container_id, is_ours = _obtain(engine, plan, unit, pull)
     if is_ours:
         undo.callback(remove, undoing, container_id)
-    return _start(engine, plan, container_id, undo, wants_output=wants_output)
+    output, exit_exchange = _start(engine, plan, container_id, undo, wants_output=wants_output)
+    on_started()
+    facts = engine.inspect(container_id)
+    leader, pidfd = _hold(facts.pid)
+    if pidfd != NO_FD:
+        undo.callback(os.close, pidfd)
+    return Container(container_id, facts.name or container_id[:12], leader, pidfd, facts, output, exit_exchange)
 
 
 def _start(
     engine: Engine, plan: LaunchPlan, container_id: str, undo: contextlib.ExitStack, *, wants_output: bool
-) -> Container:
+) -> tuple[Attachment | None, Exchange]:
     """Attached before it starts, so that no first line is missed; waited for before, so that no exit is."""
     output = None
     if wants_output:
@@ -80,11 +87,7 @@ def _start(
         engine.start(container_id)
     except Error as error:
         raise error.while_doing(f"cannot start container '{plan.name or container_id[:12]}'") from None
-    facts = engine.inspect(container_id)
-    leader, pidfd = _hold(facts.pid)
-    if pidfd != NO_FD:
-        undo.callback(os.close, pidfd)
-    return Container(container_id, facts.name or container_id[:12], leader, pidfd, facts, output, exit_exchange)
+    return output, exit_exchange
 
 
 def remove(engine: Engine, container_id: str) -> None:

@@ -72,15 +72,17 @@ def start(
 
         pull_image(plan, engine, unit.environ, notifier, signals.wait, is_quiet=options.switch("quiet"))
 
-    plan, container = _launch(engine, plan, unit, undo, pull=pull, wants_output=own.logs)
+    def on_started() -> None:
+        # From here on a signal to stop is the container's business, and no longer a reason to give up.
+        signals.can_interrupt = False
+
+    plan, container = _launch(engine, plan, unit, undo, pull=pull, on_started=on_started, wants_output=own.logs)
     if container.leader:
         adopt.adopt(plan.adoption, unit, container.id, container.leader)
         if own.pid_file:
             idfiles.write_pid_file(own.pid_file, container.leader, undo)
     if cid_path:
         idfiles.write_cid_file(cid_path, container.id)
-    # From here on a signal to stop is the container's business, and no longer a reason to give up.
-    signals.can_interrupt = False
     leader_is_main = plan.leader_is_main and container.leader != 0
     mainpid.announce(notifier, leader=container.leader if leader_is_main else 0, is_ready=not plan.notify_directory)
     readiness.say_status(notifier, _status(container, plan))
@@ -95,13 +97,16 @@ def _launch(
     undo: contextlib.ExitStack,
     *,
     pull: Callable[[], None],
+    on_started: Callable[[], None],
     wants_output: bool,
 ) -> tuple[LaunchPlan, Container]:
     """Launch as planned or, where the engine refuses to make the container inside the unit, as planned otherwise."""
     with contextlib.ExitStack() as attempt:
         try:
             adopt.make_room(plan.adoption, unit)
-            container = launch(engine, plan, unit, attempt, pull=pull, wants_output=wants_output)
+            container = launch(
+                engine, plan, unit, attempt, pull=pull, on_started=on_started, wants_output=wants_output
+            )
         except EngineError as error:
             otherwise = plan.otherwise
             if otherwise is None or not is_parent_refusal(str(error)):
@@ -110,7 +115,7 @@ def _launch(
         else:
             undo.push(attempt.pop_all())
             return plan, container
-    return _launch(engine, otherwise, unit, undo, pull=pull, wants_output=wants_output)
+    return _launch(engine, otherwise, unit, undo, pull=pull, on_started=on_started, wants_output=wants_output)
 
 
 def _hold(
