@@ -94,9 +94,12 @@ def _dispatch(argv: Sequence[str], unit: UnitContext) -> Ending:
 
 
 def _run(own: OwnOptions, argv: Sequence[str], unit: UnitContext) -> Ending:
+    from systemd_docker import unit as unit_room
     from systemd_docker.options.grammar import parse_run
     from systemd_docker.service.ending import Ending
 
+    if own.sdnotify == "ignore":
+        unit = unit_room.without_notifications(unit)
     options = parse_run(argv)
     if options.switch("help"):
         from systemd_docker.options.help import run_help

@@ -42,6 +42,9 @@ NOTIFY_MOUNT = "/run/host/sd-notify"
 NOTIFY_SHARED_DIRECTORY = "n"
 NOTIFY_SOCKET_NAME = "notify"
 
+_READY_WHEN = {"conmon": "started", "container": "payload", "healthy": "healthy", "ignore": "started"}
+"""Of --sdnotify=."""
+
 PRIVATE_VARIABLES = frozenset({"HOME", "PATH", "NOTIFY_SOCKET", "JOURNAL_STREAM", "MAINPID", "MANAGERPID"})
 PRIVATE_PREFIXES = ("LISTEN_", "WATCHDOG_", "SYSTEMD_EXEC_PID")
 """Variables that --env does not hand on: HOME= and PATH= are the image's, as the Go tool had it; the others name our
@@ -59,7 +62,12 @@ class LaunchPlan:
     main_pid_hint:  what keeps it from that although nobody asked for it, "" if nothing.
     passes_signals_on: whether signals that do not stop go to the payload through us: not where the manager's own
                     signals reach it, as those for the main process do when that is the leader.
-    notify_directory: where the payload's notification socket will be, "" if READY=1 is ours to say.
+    notify_directory: where the payload's notification socket will be, "" if it has none.
+    ready:        when READY=1 is true: "started"; "healthy", at the first healthy; "payload", which says so itself.
+    watchdog:     who says WATCHDOG=1: "payload", "health", "engine"; "auto" leaves it to what the container has; ""
+                  for nobody, where the unit has no watchdog.
+    watchdog_usec: WatchdogSec=, 0 for none.
+    health_on_failure: "none", "kill", "restart", "stop".
     otherwise:    what to do if the engine cannot create the container where this plan's adoption wants it.
     """
 
@@ -74,7 +82,20 @@ class LaunchPlan:
     main_pid_hint: str
     passes_signals_on: bool
     notify_directory: str
+    ready: str = "started"
+    watchdog: str = ""
+    watchdog_usec: int = 0
+    health_on_failure: str = "none"
     otherwise: LaunchPlan | None = None
+
+    @property
+    def needs_healthcheck(self) -> str:
+        """The option that means nothing for a container without a healthcheck; "" where none was used."""
+        if self.ready == "healthy":
+            return "--sdnotify=healthy"
+        if self.health_on_failure != "none":
+            return f"--health-on-failure={self.health_on_failure}"
+        return "--watchdog=health" if self.watchdog == "health" else ""
 
 
 def make_plan(
@@ -111,13 +132,15 @@ def _launch_plan(
 ) -> LaunchPlan:
     leader_is_main, hint = choose_main_pid(own.main_pid, adoption, properties)
     leader_is_main = leader_is_main and bool(unit.notify_socket)
-    directory = notify_directory(unit) if own.sdnotify == "container" and unit.notify_socket else ""
+    ready = _READY_WHEN[own.sdnotify]
+    watchdog = choose_watchdog(own.watchdog, ready, unit)
+    directory = notify_directory(unit) if unit.notify_socket and "payload" in (ready, watchdog) else ""
     body: JsonObject = request.body
     if own.env:
         body = with_environment(body, unit.environ)
     if not plain:
         body = with_labels(with_adoption(body, adoption), unit)
-        body = with_notify_socket(body, directory, unit) if directory else body
+        body = with_notify_socket(body, directory, unit, watchdog) if directory else body
     return LaunchPlan(
         name=request.name,
         platform=request.platform,
@@ -130,6 +153,10 @@ def _launch_plan(
         passes_signals_on=options.switch("sig-proxy") and not leader_is_main,
         main_pid_hint=hint if unit.notify_socket else "",
         notify_directory=directory,
+        ready=ready,
+        watchdog=watchdog,
+        watchdog_usec=unit.watchdog_usec,
+        health_on_failure=own.health_on_failure,
         otherwise=otherwise,
     )
 
@@ -152,6 +179,13 @@ def choose_main_pid(wanted: str, adoption: AdoptionPlan, properties: UnitPropert
     return True, ""
 
 
+def choose_watchdog(wanted: str, ready: str, unit: UnitContext) -> str:
+    """wanted: "auto", "payload", "health" or "engine". A payload that says READY=1 is taken for one that pings."""
+    if not unit.watchdog_usec:
+        return ""
+    return "payload" if wanted == "auto" and ready == "payload" else wanted
+
+
 def stop_timeout_sec(container_sec: int | None, properties: UnitProperties) -> int:
     """How long the payload has between its stop signal and SIGKILL.
 
@@ -162,13 +196,14 @@ def stop_timeout_sec(container_sec: int | None, properties: UnitProperties) -> i
     return max(MIN_STOP_TIMEOUT_SEC, min(wanted, longest))
 
 
+def shares_manager_signals(adoption: AdoptionPlan, properties: UnitProperties) -> bool:
+    """Whether what the service manager sends to the unit reaches the payload by itself."""
+    return adoption.strategy != "none" and properties.kill_mode == "control-group"
+
+
 def manager_signals_payload(adoption: AdoptionPlan, properties: UnitProperties, stop_signal: str) -> bool:
     """Whether `systemctl stop` by itself sends the payload what the container wants to be stopped with."""
-    return (
-        adoption.strategy != "none"
-        and properties.kill_mode == "control-group"
-        and signal_number(stop_signal) == properties.kill_signal
-    )
+    return shares_manager_signals(adoption, properties) and signal_number(stop_signal) == properties.kill_signal
 
 
 def signal_number(name: str) -> int:
@@ -211,10 +246,14 @@ def with_environment(body: JsonObject, environ: Mapping[str, str]) -> JsonObject
     return {**body, "Env": mine + _list(body, "Env")}
 
 
-def with_notify_socket(body: JsonObject, directory: str, unit: UnitContext) -> JsonObject:
-    """body for a payload that speaks sd_notify(3) with the socket in directory; see service.readiness."""
+def with_notify_socket(body: JsonObject, directory: str, unit: UnitContext, watchdog: str) -> JsonObject:
+    """body for a payload that speaks sd_notify(3) with the socket in directory; see service.readiness.
+
+    WATCHDOG_PID= stays out: it would be a PID of the host's, and sd_watchdog_enabled(3), which compares it with its
+    own, would take the watchdog for somebody else's.
+    """
     environment: list[JsonValue] = [f"NOTIFY_SOCKET={NOTIFY_MOUNT}/{NOTIFY_SOCKET_NAME}"]
-    if unit.watchdog_usec:
+    if watchdog == "payload":
         environment.append(f"WATCHDOG_USEC={unit.watchdog_usec}")
     host_config = _object(body, "HostConfig")
     binds = [*_list(host_config, "Binds"), f"{directory}/{NOTIFY_SHARED_DIRECTORY}:{NOTIFY_MOUNT}:ro"]

@@ -130,7 +130,10 @@ class Listener:
         return self.socket.fileno()
 
     def receive(self) -> Message | None:
-        """The next message, or None where there is none now. One that was too long comes without lines."""
+        """The next message, or None where there is none now.
+
+        One that was too long, or has a NUL inside, comes without lines: the service manager ignores it whole.
+        """
         ancillary_bytes = socket.CMSG_SPACE(struct.calcsize(_CREDENTIALS)) + socket.CMSG_SPACE(4 * MAX_FDS)
         try:
             data, ancillary, flags, _ = self.socket.recvmsg(
@@ -145,8 +148,8 @@ class Listener:
                 fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
             elif level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
                 pid = struct.unpack(_CREDENTIALS, payload)[0]
-        whole = not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)
-        lines = tuple(line for line in data.split(b"\n") if line) if whole else ()
+        whole = not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) and b"\0" not in data[:-1]
+        lines = tuple(line for line in data.rstrip(b"\0").split(b"\n") if line) if whole else ()
         return Message(lines, tuple(fds), pid)
 
     def close(self) -> None:

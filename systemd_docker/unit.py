@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from systemd_docker import cgroup, journal
-from systemd_docker.record import dataclass
+from systemd_docker.record import dataclass, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,6 +128,11 @@ def read_unit(environ: Mapping[str, str] | None = None, proc: str = "/proc") -> 
         or "/run",
         environ=environ,
     )
+
+
+def without_notifications(unit: UnitContext) -> UnitContext:
+    """The context of somebody whom the service manager does not listen to."""
+    return replace(unit, notify_socket="", watchdog_usec=0)
 
 
 def service_of(path: str) -> tuple[str, str]:

@@ -7,33 +7,19 @@ from pathlib import Path
 
 from systemd_docker.service import held as held_room
 from systemd_docker.service import rest
-from systemd_docker.service.held import NO_FD, Held
+from tests.fakes.held import held
 
-HELD = Held(
-    socket_path="/run/docker.sock",
+HELD = held(
     api=(1, 45),
-    id="c" * 64,
-    name="web",
-    leader=41,
-    framed=True,
     stop_signal="SIGQUIT",
-    stop_timeout_sec=10,
+    leader=41,
     leader_is_main=True,
-    manager_signals_payload=False,
-    passes_signals_on=True,
-    as_code=False,
-    removes=True,
     files=("/run/x/notify",),
     directories=("/run/x",),
-    output_fd=NO_FD,
     frame=(b"\x01\0", 1, 0),
     early_output=b"\xff\0",
-    exit_fd=NO_FD,
     exit_received=b"HTTP/1.1 200 OK\r\n\r\n",
-    pidfd=NO_FD,
-    stdout_fd=NO_FD,
-    stderr_fd=NO_FD,
-    notify_fd=NO_FD,
+    health_since_nsec=1767225600 * 10**9,
 )
 
 

@@ -37,6 +37,8 @@ OLDEST_API = (1, 41)
 NEWEST_API = (1, 50)
 """Engine 28.2: the version that the table of flags was made from. A newer engine is spoken to in this one."""
 
+DEFAULT_HEALTHCHECK_INTERVAL_NSEC = 30 * 10**9
+
 ANSWER_TIMEOUT_SEC = 120
 """For every answer that does not wait for the container; creating and starting may wait for a slow volume driver."""
 
@@ -76,7 +78,9 @@ class ContainerFacts:
     name:             without the slash in front.
     pid:              the leader's PID as the engine's host sees it; 0 when it does not run.
     stop_timeout_sec: None where the container has none of its own.
-    health:           "starting", "healthy", "unhealthy", "none", or "" without a healthcheck.
+    health:           "starting", "healthy", "unhealthy"; "" for a container without a healthcheck, or not yet run.
+    healthcheck:      the command, as an exec's event shows the end of it: "curl -f localhost"; "" for none.
+    healthcheck_interval_nsec: 0 for the engine's own, DEFAULT_HEALTHCHECK_INTERVAL_NSEC.
     """
 
     id: str
@@ -93,6 +97,8 @@ class ContainerFacts:
     stop_signal: str
     stop_timeout_sec: int | None
     health: str
+    healthcheck: str
+    healthcheck_interval_nsec: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,24 +192,11 @@ class Engine:
 
     def inspect(self, container: str) -> ContainerFacts:
         """container: an id or a name. Raises EngineError: 404, there is none."""
-        obj = self._json("GET", _container(container, "json"))
-        stop_timeout = jsonobj.get_or(obj, "Config.StopTimeout", -1)
-        return ContainerFacts(
-            id=_expect(obj, "Id"),
-            name=jsonobj.get_or(obj, "Name", "").removeprefix("/"),
-            status=jsonobj.get_or(obj, "State.Status", ""),
-            running=jsonobj.get_or(obj, "State.Running", False),
-            pid=jsonobj.get_or(obj, "State.Pid", 0),
-            exit_code=jsonobj.get_or(obj, "State.ExitCode", 0),
-            oom_killed=jsonobj.get_or(obj, "State.OOMKilled", False),
-            error=jsonobj.get_or(obj, "State.Error", ""),
-            labels=jsonobj.get_or(obj, "Config.Labels", {}),
-            cgroup_parent=jsonobj.get_or(obj, "HostConfig.CgroupParent", ""),
-            tty=jsonobj.get_or(obj, "Config.Tty", False),
-            stop_signal=jsonobj.get_or(obj, "Config.StopSignal", ""),
-            stop_timeout_sec=None if stop_timeout < 0 else stop_timeout,
-            health=jsonobj.get_or(obj, "State.Health.Status", ""),
-        )
+        return _facts(self._json("GET", _container(container, "json")))
+
+    def ask(self, container: str) -> wire.Exchange:
+        """inspect() for who does not wait: the caller's exchange, for facts_of() once it is complete."""
+        return self._open("GET", _container(container, "json"), {})
 
     def stop(self, container: str, *, timeout_sec: int | None) -> wire.Exchange:
         """Ask for the container's stop signal, and SIGKILL timeout_sec later. Completes when it has stopped.
@@ -214,6 +207,10 @@ class Engine:
         return self._open(
             "POST", _container(container, "stop"), {"t": "" if timeout_sec is None else str(timeout_sec)}
         )
+
+    def restart(self, container: str, *, timeout_sec: int) -> wire.Exchange:
+        """Like stop(), and start it again; completes when it has started."""
+        return self._open("POST", _container(container, "restart"), {"t": str(timeout_sec)})
 
     def kill(self, container: str, signal_name: str) -> wire.Exchange:
         """Ask for one signal, e.g. "SIGHUP". The caller owns the exchange; a failure is in failure_of()."""
@@ -384,6 +381,42 @@ def exit_of(exchange: wire.Exchange) -> int:
         return jsonobj.get(obj, "StatusCode", int)
     except jsonobj.JsonError as error:
         raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None
+
+
+def _facts(obj: JsonObject) -> ContainerFacts:
+    stop_timeout = jsonobj.get_or(obj, "Config.StopTimeout", -1)
+    health = jsonobj.get_or(obj, "State.Health.Status", "")
+    return ContainerFacts(
+        id=_expect(obj, "Id"),
+        name=jsonobj.get_or(obj, "Name", "").removeprefix("/"),
+        status=jsonobj.get_or(obj, "State.Status", ""),
+        running=jsonobj.get_or(obj, "State.Running", False),
+        pid=jsonobj.get_or(obj, "State.Pid", 0),
+        exit_code=jsonobj.get_or(obj, "State.ExitCode", 0),
+        oom_killed=jsonobj.get_or(obj, "State.OOMKilled", False),
+        error=jsonobj.get_or(obj, "State.Error", ""),
+        labels=jsonobj.get_or(obj, "Config.Labels", {}),
+        cgroup_parent=jsonobj.get_or(obj, "HostConfig.CgroupParent", ""),
+        tty=jsonobj.get_or(obj, "Config.Tty", False),
+        stop_signal=jsonobj.get_or(obj, "Config.StopSignal", ""),
+        stop_timeout_sec=None if stop_timeout < 0 else stop_timeout,
+        health=health if health != "none" else "",
+        healthcheck=_healthcheck(obj),
+        healthcheck_interval_nsec=jsonobj.get_or(obj, "Config.Healthcheck.Interval", 0),
+    )
+
+
+def _healthcheck(obj: JsonObject) -> str:
+    """Config.Healthcheck.Test is ["NONE"], ["CMD", word…] or ["CMD-SHELL", line]; the image's if it has none."""
+    kind, *words = [str(word) for word in jsonobj.get_or(obj, "Config.Healthcheck.Test", [])] or [""]
+    return " ".join(words) if kind in ("CMD", "CMD-SHELL") else ""
+
+
+def facts_of(exchange: wire.Exchange) -> ContainerFacts:
+    """What a completed ask() found. Raises EngineError."""
+    if failure := failure_of(exchange):
+        raise failure
+    return _facts(_parse(exchange.parser.take_body()))
 
 
 def failure_of(exchange: wire.Exchange) -> EngineError | None:

@@ -37,6 +37,8 @@ class OwnOptions:
     main_pid: str
     exit_: str
     sdnotify: str
+    watchdog: str
+    health_on_failure: str
     dry_run: bool
     print_: str
     log_level: str
@@ -61,6 +63,7 @@ OWN_FLAGS = (
     switch("dry-run", "Print what would be asked of the engine and done to the unit, and do nothing"),
     switch("env", "Pass our own environment on to the container", short="e"),
     choice("exit", "End as the container ended, or with docker-run's exit status", "same|code", "same"),
+    choice("health-on-failure", "What to do with a container that is unhealthy", "none|kill|restart|stop", "none"),
     switch("help", "Print this help", short="h"),
     choice("log-level", "Which of our own messages to write", "error|warning|notice|info|debug", "info"),
     switch("logs", "Relay the container's output", short="l", default="true"),
@@ -68,8 +71,11 @@ OWN_FLAGS = (
     switch("notify", "The same as --sdnotify=container", short="n"),
     Flag("pid-file", "FILE", "Write the PID of the container's first process to this file", short="p"),
     choice("print", "How --dry-run prints", "human|api", "human"),
-    choice("sdnotify", "Who says READY=1: we, once it runs, or the container", "conmon|container|ignore", "conmon"),
+    choice("sdnotify", "When READY=1 is said: once it runs, by the container, once it is healthy, never",
+           "conmon|container|healthy|ignore", "conmon"),
     switch("version", "Print our version"),
+    choice("watchdog", "Who says WATCHDOG=1: the container, its healthcheck, the engine that sees it run",
+           "auto|payload|health|engine", "auto"),
 )  # fmt: skip
 
 _OWN = Spellings(OWN_FLAGS)
@@ -93,6 +99,8 @@ def parse_own(argv: Sequence[str]) -> tuple[OwnOptions, tuple[str, ...]]:
         main_pid=texts["main-pid"],
         exit_=texts["exit"],
         sdnotify=str(notify[-1]) if notify else texts["sdnotify"],
+        watchdog=texts["watchdog"],
+        health_on_failure=texts["health-on-failure"],
         dry_run=switches["dry-run"],
         print_=texts["print"],
         log_level=texts["log-level"],

@@ -26,7 +26,8 @@ class Held:
     stop_signal:         as the engine shows it, "" for SIGTERM.
     stop_timeout_sec:    how long the payload has between that signal and SIGKILL.
     leader_is_main:      whether the service manager takes the leader for the main process.
-    manager_signals_payload: whether `systemctl stop` sends the payload its stop signal by itself.
+    shares_manager_signals:  whether what `systemctl kill` sends to the unit reaches the payload by itself.
+    manager_signals_payload: whether `systemctl stop` sends it its stop signal by itself.
     passes_signals_on:   whether other signals that we get are the payload's.
     as_code:             whether a signal that ended the payload is reported as exit status 128 + n.
     removes:             whether the container goes when it has ended.
@@ -37,6 +38,16 @@ class Held:
     pidfd:               the leader's.
     stdout_fd, stderr_fd: where output goes.
     notify_fd:           the socket that the payload's notifications come to.
+    notify_socket:       where ours go, "" for nowhere.
+    status:              what is said in STATUS=, without the health behind it.
+    payload_says_ready:  whether READY=1 is the payload's to say.
+    awaits_healthy:      whether READY=1 is still to be said, at the first healthy.
+    healthcheck:         the container's, see ContainerFacts; "" for none.
+    health:              the engine's word, "" if not known yet.
+    health_since_nsec:   when the engine's events were last listened to; see Health.
+    health_on_failure:   "none", "kill", "restart", "stop".
+    watchdog:            who says WATCHDOG=1: "payload", "health", "engine", or "" for nobody.
+    watchdog_usec:       WatchdogSec=.
     """
 
     socket_path: str
@@ -48,6 +59,7 @@ class Held:
     stop_signal: str
     stop_timeout_sec: int
     leader_is_main: bool
+    shares_manager_signals: bool
     manager_signals_payload: bool
     passes_signals_on: bool
     as_code: bool
@@ -63,6 +75,16 @@ class Held:
     stdout_fd: int
     stderr_fd: int
     notify_fd: int
+    notify_socket: str
+    status: str
+    payload_says_ready: bool
+    awaits_healthy: bool
+    healthcheck: str
+    health: str
+    health_since_nsec: int
+    health_on_failure: str
+    watchdog: str
+    watchdog_usec: int
 
     def fds(self) -> tuple[int, ...]:
         """The descriptors there are."""

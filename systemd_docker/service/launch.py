@@ -64,6 +64,10 @@ def launch(
     container_id, is_ours = _obtain(engine, plan, unit, pull)
     if is_ours:
         undo.callback(remove, undoing, container_id)
+    if plan.needs_healthcheck:
+        from systemd_docker.service.health import require_healthcheck
+
+        require_healthcheck(engine, plan.needs_healthcheck, plan.image, container_id)
     output, exit_exchange = _start(engine, plan, container_id, undo, wants_output=wants_output)
     on_started()
     facts = engine.inspect(container_id)

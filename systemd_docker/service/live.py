@@ -7,7 +7,6 @@ import os
 from systemd_docker import log
 from systemd_docker.service import held as held_room
 from systemd_docker.service.ending import ending_of
-from systemd_docker.service.held import NO_FD
 from systemd_docker.service.loop import Loop
 from systemd_docker.service.mainpid import MainPid
 from systemd_docker.service.rest import rest
@@ -18,16 +17,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from systemd_docker.service.ending import Ending
     from systemd_docker.service.held import Held
-    from systemd_docker.service.readiness import Proxy
     from systemd_docker.unit import UnitContext
 
 
 def live(held: Held, unit: UnitContext, signals: Signals, *, may_rest: bool = True) -> Ending:
     """Supervise what is held until it has ended, and clear it away; how this process has to end."""
     loop = Loop()
-    main_pid = MainPid(unit.notify_socket, is_leader=held.leader_is_main)
+    main_pid = MainPid(held.notify_socket, is_leader=held.leader_is_main)
     try:
-        supervisor = Supervisor(loop, held, main_pid, _proxy(loop, held, unit))
+        supervisor = Supervisor(loop, held, main_pid)
         outcome = supervisor.run(signals, rest=(lambda now: rest(now, unit.environ)) if may_rest else None)
     finally:
         _clear(held)
@@ -41,16 +39,6 @@ def resume(held: Held, unit: UnitContext) -> Ending:
         return live(held, unit, signals, may_rest=False)
     finally:
         signals.close()
-
-
-def _proxy(loop: Loop, held: Held, unit: UnitContext) -> Proxy | None:
-    if held.notify_fd == NO_FD:
-        return None
-    from systemd_docker.sd_notify import Listener, Notifier
-    from systemd_docker.service.readiness import Proxy
-
-    # The listener gets a descriptor of its own, so that what we hold stays ours to close.
-    return Proxy(loop, Listener.resumed(os.dup(held.notify_fd)), Notifier(unit.notify_socket))
 
 
 def _clear(held: Held) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from systemd_docker.engine.wire import Exchange
     from systemd_docker.service.loop import Loop
 
+    Then = Callable[[Exchange | None], None]
+
 HARMLESS_STATUSES = (304, 404, 409)
 """It is as asked for already, there is no such container any more, or it does not run any more."""
 
@@ -35,13 +37,11 @@ class Requests:
         """Whether an answer is still to come."""
         return bool(self._exchanges)
 
-    def send(
-        self, what: str, ask: Callable[[Engine], Exchange], then: Callable[[Exchange], None] | None = None
-    ) -> bool:
+    def send(self, what: str, ask: Callable[[Engine], Exchange], then: Then | None = None) -> bool:
         """Send one request and follow its answer; False where the engine cannot be asked.
 
         what: for the log, where it fails: "the engine does not pass a signal on".
-        then: gets the complete exchange of a request that succeeded.
+        then: gets the complete exchange of a request that succeeded, or None where it did not.
         """
         from systemd_docker.engine.client import Engine
 
@@ -58,7 +58,7 @@ class Requests:
         for exchange in list(self._exchanges):
             self._forget(exchange)
 
-    def _follow(self, exchange: Exchange, what: str, then: Callable[[Exchange], None] | None) -> None:
+    def _follow(self, exchange: Exchange, what: str, then: Then | None) -> None:
         """Advance the exchange when it is ready, until its answer is complete."""
 
         def advance() -> None:
@@ -66,22 +66,24 @@ class Requests:
 
             try:
                 exchange.advance()
-                failure = failure_of(exchange) if exchange.complete else None
             except OSError as error:
-                self._forget(exchange)
                 log.debug(f"the engine went away while it was asked: {error}")
+                self._end(exchange, then, succeeded=False)
                 return
             if not exchange.complete:
                 self._follow(exchange, what, then)
                 return
-            self._forget(exchange)
-            if failure is None:
-                if then is not None:
-                    then(exchange)
-            elif failure.http_status not in HARMLESS_STATUSES:
+            failure = failure_of(exchange)
+            if failure is not None and failure.http_status not in HARMLESS_STATUSES:
                 log.warning(f"{what}, ignoring: {failure}")
+            self._end(exchange, then, succeeded=failure is None)
 
         self._loop.watch(exchange.fileno(), exchange.events, advance)
+
+    def _end(self, exchange: Exchange, then: Then | None, *, succeeded: bool) -> None:
+        self._forget(exchange)
+        if then is not None:
+            then(exchange if succeeded else None)
 
     def _forget(self, exchange: Exchange) -> None:
         self._loop.unwatch(exchange.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 from systemd_docker import log
 from systemd_docker.adoption import is_parent_refusal
@@ -12,6 +13,7 @@ from systemd_docker.plan import (
     NOTIFY_SHARED_DIRECTORY,
     NOTIFY_SOCKET_NAME,
     manager_signals_payload,
+    shares_manager_signals,
     stop_timeout_sec,
 )
 from systemd_docker.record import replace
@@ -20,13 +22,15 @@ from systemd_docker.service import adopt, idfiles, live, mainpid, prepare, readi
 from systemd_docker.service.ending import Ending
 from systemd_docker.service.held import NO_FD, Held
 from systemd_docker.service.launch import launch
+from systemd_docker.service.proxy import make_payload_socket
 from systemd_docker.service.signals import Signals, StopRequestedError
+from systemd_docker.service.status import steady_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from systemd_docker.engine.client import Engine
+    from systemd_docker.engine.client import ContainerFacts, Engine
     from systemd_docker.options.grammar import RunOptions
     from systemd_docker.options.own import OwnOptions
     from systemd_docker.plan import LaunchPlan
@@ -57,11 +61,12 @@ def start(
     own: OwnOptions, options: RunOptions, unit: UnitContext, signals: Signals, undo: contextlib.ExitStack
 ) -> Held:
     """A running container and everything about it that is still needed. Closing undo takes all of it back."""
+    begin_nsec = time.time_ns()
     notifier = Notifier(unit.notify_socket)
     engine = prepare.connect(unit, signals.wait)
     prepared = prepare.prepare(own, options, unit, engine)
     plan = prepared.plan
-    listener = readiness.make_payload_socket(plan.notify_directory, undo) if plan.notify_directory else None
+    listener = make_payload_socket(plan.notify_directory, undo) if plan.notify_directory else None
     cid_path = options.text("cidfile")
     if cid_path:
         idfiles.reserve_cid_file(cid_path, undo)
@@ -84,10 +89,10 @@ def start(
     if cid_path:
         idfiles.write_cid_file(cid_path, container.id)
     leader_is_main = plan.leader_is_main and container.leader != 0
-    mainpid.announce(notifier, leader=container.leader if leader_is_main else 0, is_ready=not plan.notify_directory)
-    readiness.say_status(notifier, _status(container, plan))
+    mainpid.announce(notifier, leader=container.leader if leader_is_main else 0, is_ready=plan.ready == "started")
+    readiness.say_status(notifier, steady_text(container, plan))
     _log_choices(container, plan, unit)
-    return _hold(own, engine, container, replace(prepared, plan=plan), unit, listener)
+    return _hold(own, engine, container, replace(prepared, plan=plan), unit, listener, begin_nsec)
 
 
 def _launch(
@@ -125,6 +130,7 @@ def _hold(
     prepared: Prepared,
     unit: UnitContext,
     listener: Listener | None,
+    begin_nsec: int,
 ) -> Held:
     plan, properties, facts = prepared.plan, prepared.properties, container.facts
     exit_fd, exit_received = container.exit.parts()
@@ -144,6 +150,7 @@ def _hold(
         stop_signal=facts.stop_signal,
         stop_timeout_sec=stop_timeout_sec(facts.stop_timeout_sec, properties),
         leader_is_main=plan.leader_is_main and container.leader != 0,
+        shares_manager_signals=shares_manager_signals(plan.adoption, properties),
         manager_signals_payload=manager_signals_payload(plan.adoption, properties, facts.stop_signal),
         passes_signals_on=plan.passes_signals_on,
         as_code=own.exit_ == "code",
@@ -159,6 +166,16 @@ def _hold(
         stdout_fd=stdout_fd,
         stderr_fd=stderr_fd,
         notify_fd=listener.socket.detach() if listener else NO_FD,
+        notify_socket=unit.notify_socket,
+        status=steady_text(container, plan),
+        payload_says_ready=plan.ready == "payload",
+        awaits_healthy=plan.ready == "healthy",
+        healthcheck=facts.healthcheck,
+        health="",
+        health_since_nsec=begin_nsec,
+        health_on_failure=plan.health_on_failure,
+        watchdog=_watchdog(plan, facts),
+        watchdog_usec=plan.watchdog_usec,
     )
 
 
@@ -166,10 +183,12 @@ def _open_sink(fd: int, identifier: str, priority: int, *, is_journal: bool) -> 
     return sinks.open_journal_sink(identifier, priority) if is_journal else sinks.open_sink(fd)
 
 
-def _status(container: Container, plan: LaunchPlan) -> str:
-    """What `systemctl status` shows in its Status: line."""
-    place = "in this unit" if plan.adoption.is_in_unit else "outside of this unit"
-    return f"Container {container.name} ({container.id[:12]}) from {plan.image} runs {place}"
+def _watchdog(plan: LaunchPlan, facts: ContainerFacts) -> str:
+    if not plan.watchdog:
+        return ""
+    from systemd_docker.service.watchdog import source_of
+
+    return source_of(plan.watchdog, plan.watchdog_usec, facts)
 
 
 def _log_choices(container: Container, plan: LaunchPlan, unit: UnitContext) -> None:

@@ -23,6 +23,9 @@ else:
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 """What asks for the end: systemd's KillSignal= unless told otherwise, and Ctrl-C."""
 
+ABORT_SIGNAL = signal.SIGABRT
+"""What the service manager sends when nobody has said WATCHDOG=1 in time; systemd.kill(5), WatchdogSignal=."""
+
 PASSED_ON = (
     signal.SIGHUP,
     signal.SIGQUIT,
@@ -35,7 +38,7 @@ PASSED_ON = (
 )
 """What is the payload's business; docker-run(1), --sig-proxy."""
 
-HANDLED = STOP_SIGNALS + PASSED_ON
+HANDLED = (*STOP_SIGNALS, ABORT_SIGNAL, *PASSED_ON)
 
 _READ_BYTES = 64
 
@@ -98,7 +101,7 @@ class Signals:
 
     def _raise_if_stopped(self) -> None:
         for signo in self._pending:
-            if self.can_interrupt and signo in STOP_SIGNALS:
+            if self.can_interrupt and signo in (*STOP_SIGNALS, ABORT_SIGNAL):
                 raise StopRequestedError(signo)
 
     def close(self) -> None:

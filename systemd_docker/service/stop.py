@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from systemd_docker import log
 from systemd_docker.service.held import NO_FD
-from systemd_docker.service.signals import STOP_SIGNALS
+from systemd_docker.service.signals import ABORT_SIGNAL, STOP_SIGNALS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class Stopper:
         self._requests = requests
 
     def handle(self, signo: int) -> None:
-        if signo not in STOP_SIGNALS:
+        if signo == ABORT_SIGNAL:
+            self._abort(signo)
+        elif signo not in STOP_SIGNALS:
             if self._held.passes_signals_on:
                 self._ask(lambda engine: engine.kill(self._held.id, str(signo)))
         elif self.stopped_by:
@@ -58,6 +60,14 @@ class Stopper:
         # The engine's SIGKILL is as much ours as one that we ask for: it comes by the deadline we set.
         self._loop.after(timeout_sec, self._expect_kill)
         self._ask(lambda engine: engine.stop(self._held.id, timeout_sec=timeout_sec))
+
+    def _abort(self, signo: int) -> None:
+        """The watchdog has had enough. A payload that hangs may not even take SIGABRT, nor does one without handler
+        that is its namespace's PID 1: so it has as long as for a stop, and no longer."""
+        self.stopped_by = self.stopped_by or signo
+        self._loop.after(self._held.stop_timeout_sec, self._kill)
+        if not self._held.shares_manager_signals:
+            self._ask(lambda engine: engine.kill(self._held.id, str(signo)))
 
     def _expect_kill(self) -> None:
         self.killed = True

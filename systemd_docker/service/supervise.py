@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from systemd_docker.service.held import Held
     from systemd_docker.service.loop import Loop
     from systemd_docker.service.mainpid import MainPid
-    from systemd_docker.service.readiness import Proxy
+    from systemd_docker.service.reports import Reports
     from systemd_docker.service.signals import Signals
 
 DRAIN_TIMEOUT_SEC = 10
@@ -35,13 +35,14 @@ DRAIN_TIMEOUT_SEC = 10
 class Supervisor:
     """The sources of events of one running container, and when it is over."""
 
-    def __init__(self, loop: Loop, held: Held, main_pid: MainPid, proxy: Proxy | None) -> None:
+    def __init__(self, loop: Loop, held: Held, main_pid: MainPid) -> None:
+        """Raises EngineUnreachableError."""
         self._loop = loop
         self._held = held
         self._main_pid = main_pid
-        self._proxy = proxy
         self._requests = Requests(loop, held.socket_path, held.api)
         self._stopper = Stopper(loop, held, self._requests)
+        self._reports = _reports(loop, held, self._requests)
         self._relay = _relay(loop, held) if held.output_fd != NO_FD else None
         self._exit: Exchange | None = None
         self._exit_code: int | None = None
@@ -79,10 +80,11 @@ class Supervisor:
                 loop.unwatch(fd)
             self._drop_barrier()
             self._requests.close()
+            if self._reports is not None:
+                self._reports.drain()
+                self._reports.close()
             if self._relay is not None:
                 self._relay.close()
-        if self._proxy is not None:
-            self._proxy.forward()
         assert self._exit_code is not None
         return Outcome(self._exit_code, self._stopper.stopped_by, self._stopper.killed)
 
@@ -100,7 +102,8 @@ class Supervisor:
     def _now_held(self) -> Held:
         from systemd_docker.record import replace
 
-        return replace(self._held, frame=self._relay.frame, early_output=b"") if self._relay else self._held
+        now = replace(self._held, frame=self._relay.frame, early_output=b"") if self._relay else self._held
+        return self._reports.now_held(now) if self._reports else now
 
     def _on_exit_answer(self) -> None:
         from systemd_docker.engine.client import exit_of
@@ -148,6 +151,15 @@ class Supervisor:
                 f" within {DRAIN_TIMEOUT_SEC} s, ignoring"
             )
             self._relay.give_up()
+
+
+def _reports(loop: Loop, held: Held, requests: Requests) -> Reports | None:
+    """None where nothing is to be told of the container, or by it: who has no use for that does not pay for it."""
+    if held.notify_fd == NO_FD and not held.healthcheck and held.watchdog != "engine":
+        return None
+    from systemd_docker.service.reports import Reports
+
+    return Reports(loop, held, requests)
 
 
 def _relay(loop: Loop, held: Held) -> Relay:

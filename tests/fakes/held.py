@@ -1,0 +1,51 @@
+"""A running container's record, for tests of one of the rooms that read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from systemd_docker.engine.frames import BEGINNING
+from systemd_docker.record import replace
+from systemd_docker.service.held import NO_FD, Held
+
+PLAIN = Held(
+    socket_path="/nowhere",
+    api=(1, 41),
+    id="0" * 64,
+    name="web",
+    leader=0,
+    framed=True,
+    stop_signal="",
+    stop_timeout_sec=10,
+    leader_is_main=False,
+    shares_manager_signals=False,
+    manager_signals_payload=False,
+    passes_signals_on=False,
+    as_code=False,
+    removes=False,
+    files=(),
+    directories=(),
+    output_fd=NO_FD,
+    frame=BEGINNING,
+    early_output=b"",
+    exit_fd=NO_FD,
+    exit_received=b"",
+    pidfd=NO_FD,
+    stdout_fd=NO_FD,
+    stderr_fd=NO_FD,
+    notify_fd=NO_FD,
+    notify_socket="",
+    status="Container web runs",
+    payload_says_ready=False,
+    awaits_healthy=False,
+    healthcheck="",
+    health="",
+    health_since_nsec=0,
+    health_on_failure="none",
+    watchdog="",
+    watchdog_usec=0,
+)
+
+
+def held(**changes: Any) -> Held:
+    return replace(PLAIN, **changes)
