@@ -1,8 +1,11 @@
-"""journald's stream socket: am I connected to it, and streams of our own."""
+"""journald's sockets: am I connected to its stream, streams of our own, and the native one for records."""
 
 from __future__ import annotations
 
 import os
+
+NATIVE_SOCKET = "/run/systemd/journal/socket"
+"""Of the unit's own journal: with LogNamespace= systemd mounts another directory there."""
 
 
 def is_stream(fd: int, journal_stream: str) -> bool:
@@ -31,3 +34,19 @@ def open_stream(identifier: str, priority: int, *, level_prefix: bool) -> int:
     os.set_inheritable(fd, False)
     os.set_blocking(fd, False)
     return fd
+
+
+def open_records() -> int:
+    """A socket to journald for records, one datagram each, non-blocking; the caller owns the fd.
+
+    journald's socket belongs to the service manager, so it outlives journald. Raises OSError: ENOENT, no journald.
+    """
+    import socket
+
+    records = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        records.connect(NATIVE_SOCKET)
+    except OSError as error:
+        records.close()
+        raise OSError(error.errno, error.strerror, NATIVE_SOCKET) from None
+    return records.detach()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from systemd_docker.service import held as held_room
 from systemd_docker.service import rest
+from systemd_docker.service.relay import NO_LINE
 from tests.fakes.held import held
 
 HELD = held(
@@ -20,6 +21,8 @@ HELD = held(
     early_output=b"\xff\0",
     exit_received=b"HTTP/1.1 200 OK\r\n\r\n",
     health_since_nsec=1767225600 * 10**9,
+    record_fields=b"CONTAINER_NAME=web\n",
+    unfinished=((b"no end", 1, b"ab", 6), NO_LINE),
 )
 
 

@@ -29,7 +29,10 @@ DEFAULTS = OwnOptions(
     health_on_failure="none",
     dry_run=False,
     print_="human",
+    journal="stream",
     log_level="info",
+    log_overflow="block",
+    log_priority=(6, 3),
     help=False,
     version=False,
 )
@@ -69,6 +72,11 @@ def test_what_follows_belongs_to_the_subcommand() -> None:
         (["-p/run/a", "run"], {"pid_file": "/run/a"}),
         (["--adopt=none", "run"], {"adopt": "none"}),
         (["--adopt=none", "--adopt", "parent", "run"], {"adopt": "parent"}),
+        (["--journal=fields", "run"], {"journal": "fields"}),
+        (["--log-overflow=drop", "run"], {"log_overflow": "drop"}),
+        (["--log-priority=notice:warning", "run"], {"log_priority": (5, 4)}),
+        (["--log-priority", "5", "run"], {"log_priority": (5, 5)}),
+        (["--log-priority=7:debug", "run"], {"log_priority": (7, 7)}),
         (["--main-pid=wrapper", "run"], {"main_pid": "wrapper"}),
         (["--exit=code", "run"], {"exit_": "code"}),
         (

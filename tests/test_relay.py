@@ -29,6 +29,7 @@ class Bench:
         early: bytes = b"",
         state: tuple[bytes, int, int] = BEGINNING,
         stdout: int | None = None,
+        drops: bool = False,
     ) -> None:
         self.engine, self.stream = socket.socketpair()
         self.stream.setblocking(False)
@@ -41,7 +42,8 @@ class Bench:
             os.close(self.sinks[STDOUT])
             self.sinks[STDOUT] = stdout
         demultiplexer = Demultiplexer(framed=framed, state=state)
-        self.relay = relay.Relay(self.loop, self.stream.fileno(), demultiplexer, self.sinks, early)
+        byte_sinks = {number: relay.ByteSink(fd) for number, fd in self.sinks.items()}
+        self.relay = relay.Relay(self.loop, self.stream.fileno(), demultiplexer, byte_sinks, early, drops=drops)
 
     def run(self) -> None:
         self.loop.run_until(lambda: self.relay.finished)
@@ -164,7 +166,7 @@ def test_our_own_streams_stay_blocking_for_those_who_share_them(kind: str, tmp_p
 
     sink = sinks.open_sink(fd)
 
-    assert relay.write_sink(sink, [memoryview(b"ab"), memoryview(b"c")]) == 3
+    assert relay.ByteSink(sink).write([memoryview(b"ab"), memoryview(b"c")]) == 3
     assert os.get_blocking(fd)
     for each in (sink, fd, other):
         os.close(each)
@@ -181,8 +183,86 @@ def test_a_socket_that_is_full_does_not_block() -> None:
     writer.setblocking(True)
 
     with pytest.raises(BlockingIOError):
-        relay.write_sink(sink, [memoryview(b"x")])
+        relay.ByteSink(sink).write([memoryview(b"x")])
 
     os.close(sink)
     reader.close()
     writer.close()
+
+
+def drain(reader: int) -> bytes:
+    """What is in a pipe."""
+    os.set_blocking(reader, False)
+    received = bytearray()
+    with contextlib.suppress(BlockingIOError):
+        while piece := os.read(reader, 65536):
+            received += piece
+    return bytes(received)
+
+
+def pump(bench: Bench, data: bytes) -> None:
+    """Send data as the engine would, and let the relay act on all of it."""
+    reached: list[bool] = []
+    bench.engine.sendall(data)
+    bench.loop.after(0.01, lambda: reached.append(True))
+    bench.loop.run_until(lambda: bool(reached))
+
+
+@pytest.mark.parametrize("size", range(1, 40))
+def test_frames_may_be_cut_anywhere(size: int, tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    data = frame(STDOUT, b"first\n") + frame(STDERR, b"") + frame(STDERR, b"second") + frame(STDOUT, b"third\n")
+    for begin in range(0, len(data), size):
+        bench.engine.sendall(data[begin : begin + size])
+
+    assert bench.finish() == {STDOUT: b"first\nthird\n", STDERR: b"second"}
+
+
+def test_what_a_slow_reader_does_not_take_is_dropped_by_whole_lines_and_counted(
+    slow_reader: tuple[int, int], tmp_path: Path, logged: Callable[[], list[str]]
+) -> None:
+    reader, sink = slow_reader
+    bench = Bench(tmp_path, stdout=sink, drops=True)
+    lines = [b"%07d" % number + b"x" * 92 + b"\n" for number in range(20_000)]
+
+    def write() -> None:
+        with bench.engine as engine:
+            for begin in range(0, len(lines), 70):
+                engine.sendall(frame(STDOUT, b"".join(lines[begin : begin + 70])[:-50]))
+                engine.sendall(frame(STDOUT, b"".join(lines[begin : begin + 70])[-50:]))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    bench.run()
+    thread.join()
+    bench.close()
+    received = drain(reader)
+
+    taken = received.splitlines(keepends=True)
+    assert 100 < len(taken) < 1000
+    assert all(line in set(lines) for line in taken[:-1])
+    (line,) = logged()
+    lost_lines, lost_bytes = (int(word.strip("(")) for word in line.split() if word.strip("(").isdigit())
+    assert lost_lines in (len(lines) - len(taken), len(lines) - len(taken) + 1)
+    # A line that was cut is ended with a newline of ours, where there was room for one.
+    assert lost_bytes + len(received) - sum(map(len, lines)) in (0, 1)
+
+
+def test_after_a_loss_the_next_line_is_whole_again(
+    slow_reader: tuple[int, int], tmp_path: Path, logged: Callable[[], list[str]]
+) -> None:
+    reader, sink = slow_reader
+    bench = Bench(tmp_path, stdout=sink, drops=True)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(sink, b"x" * 4096):
+            pass
+    os.read(reader, 4096)
+    pump(bench, frame(STDOUT, b"a" * 5000 + b"\nlost\nlost again"))
+    drain(reader)
+    pump(bench, frame(STDOUT, b" to its end\nkept\n"))
+    bench.engine.close()
+    bench.run()
+
+    assert drain(reader) == b"\nkept\n"
+    assert "3 lines" in logged()[0]
+    bench.close()

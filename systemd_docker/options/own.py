@@ -27,6 +27,9 @@ class OwnOptions:
     pid_file:  where to write the leader's PID; "" for nowhere.
     exit_:     "same" dies as the container died, "code" exits with docker-run's 128+n.
     print_:    "human", or "api" for JSON.
+    journal:   "stream" passes output on as it comes, "fields" makes each line a record with Docker's fields.
+    log_overflow: what happens while nobody takes output: "block" slows the payload down, "drop" loses it.
+    log_priority: syslog(3)'s, of standard output and of standard error.
     """
 
     cgroups: tuple[str, ...]
@@ -41,7 +44,10 @@ class OwnOptions:
     health_on_failure: str
     dry_run: bool
     print_: str
+    journal: str
     log_level: str
+    log_overflow: str
+    log_priority: tuple[int, int]
     help: bool
     version: bool
 
@@ -57,6 +63,29 @@ def choice(long: str, help: str, words: str, default: str) -> Flag:  # noqa: A00
     return Flag(long, words, help, read=read, default=default)
 
 
+PRIORITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
+"""By number, as journalctl(1) takes them for --priority=."""
+
+
+def priorities(text: str) -> tuple[int, int]:
+    """ "info:err" -> (6, 3), "5" -> (5, 5): of standard output and standard error."""
+    out, colon, err = text.partition(":")
+    return _priority(out), _priority(err if colon else out)
+
+
+def _read_priorities(text: str) -> str:
+    priorities(text)
+    return text
+
+
+def _priority(word: str) -> int:
+    if word in PRIORITIES:
+        return PRIORITIES.index(word)
+    if word in {str(number) for number in range(len(PRIORITIES))}:
+        return int(word)
+    raise UsageError(f"'{word}' is not a priority", hint=f"Known are 0 to 7, and {', '.join(PRIORITIES)}.")
+
+
 OWN_FLAGS = (
     choice("adopt", "How the container's processes become part of the unit", "auto|parent|move|none", "auto"),
     Flag("cgroups", "NAME", "Accepted for unit files of the Go tool; see --adopt", short="c", repeats=True),
@@ -65,7 +94,13 @@ OWN_FLAGS = (
     choice("exit", "End as the container ended, or with docker-run's exit status", "same|code", "same"),
     choice("health-on-failure", "What to do with a container that is unhealthy", "none|kill|restart|stop", "none"),
     switch("help", "Print this help", short="h"),
+    choice("journal", "How output goes to the journal: as it comes, or in records with Docker's fields",
+           "stream|fields", "stream"),
     choice("log-level", "Which of our own messages to write", "error|warning|notice|info|debug", "info"),
+    choice("log-overflow", "What to do while nobody takes the output: let the container wait, or drop it",
+           "block|drop", "block"),
+    Flag("log-priority", "OUT[:ERR]", "Priorities of standard output and standard error in the journal",
+         read=_read_priorities, default="info:err"),
     switch("logs", "Relay the container's output", short="l", default="true"),
     choice("main-pid", "Which process systemd takes for the main one", "auto|container|wrapper", "auto"),
     switch("notify", "The same as --sdnotify=container", short="n"),
@@ -103,7 +138,10 @@ def parse_own(argv: Sequence[str]) -> tuple[OwnOptions, tuple[str, ...]]:
         health_on_failure=texts["health-on-failure"],
         dry_run=switches["dry-run"],
         print_=texts["print"],
+        journal=texts["journal"],
         log_level=texts["log-level"],
+        log_overflow=texts["log-overflow"],
+        log_priority=priorities(texts["log-priority"]),
         help=switches["help"],
         version=switches["version"],
     )

@@ -37,6 +37,10 @@ class Held:
     exit_fd:             the engine's answer when the container has ended; exit_received: what came of it so far.
     pidfd:               the leader's.
     stdout_fd, stderr_fd: where output goes.
+    record_fields:       what each record to the journal says of the container; b"" where output goes as it comes.
+    priorities:          of standard output and standard error, in such records.
+    unfinished:          lines of them whose end has not come; see RecordSink.state.
+    drops_output:        what a reader does not take at once is lost, instead of slowing the payload down.
     notify_fd:           the socket that the payload's notifications come to.
     notify_socket:       where ours go, "" for nowhere.
     status:              what is said in STATUS=, without the health behind it.
@@ -74,6 +78,10 @@ class Held:
     pidfd: int
     stdout_fd: int
     stderr_fd: int
+    record_fields: bytes
+    priorities: tuple[int, int]
+    unfinished: tuple[tuple[bytes, int, bytes, int], tuple[bytes, int, bytes, int]]
+    drops_output: bool
     notify_fd: int
     notify_socket: str
     status: str

@@ -23,6 +23,7 @@ from systemd_docker.service.ending import Ending
 from systemd_docker.service.held import NO_FD, Held
 from systemd_docker.service.launch import launch
 from systemd_docker.service.proxy import make_payload_socket
+from systemd_docker.service.relay import NO_LINE
 from systemd_docker.service.signals import Signals, StopRequestedError
 from systemd_docker.service.status import steady_text
 
@@ -135,9 +136,9 @@ def _hold(
     plan, properties, facts = prepared.plan, prepared.properties, container.facts
     exit_fd, exit_received = container.exit.parts()
     output, stdout_fd, stderr_fd = container.output, NO_FD, NO_FD
+    as_records = own.journal == "fields" and unit.stdout_is_journal and unit.stderr_is_journal
     if output is not None:
-        stdout_fd = _open_sink(1, container.name, sinks.STDOUT_PRIORITY, is_journal=unit.stdout_is_journal)
-        stderr_fd = _open_sink(2, container.name, sinks.STDERR_PRIORITY, is_journal=unit.stderr_is_journal)
+        stdout_fd, stderr_fd = sinks.open_sinks(unit, container.name, own.log_priority, as_records=as_records)
     shared = f"{plan.notify_directory}/{NOTIFY_SHARED_DIRECTORY}"
     socket_files = (f"{shared}/{NOTIFY_SOCKET_NAME}",) if plan.notify_directory else ()
     return Held(
@@ -165,6 +166,10 @@ def _hold(
         pidfd=container.pidfd,
         stdout_fd=stdout_fd,
         stderr_fd=stderr_fd,
+        record_fields=_record_fields(container, plan) if as_records else b"",
+        priorities=own.log_priority,
+        unfinished=(NO_LINE, NO_LINE),
+        drops_output=own.log_overflow == "drop",
         notify_fd=listener.socket.detach() if listener else NO_FD,
         notify_socket=unit.notify_socket,
         status=steady_text(container, plan),
@@ -179,8 +184,10 @@ def _hold(
     )
 
 
-def _open_sink(fd: int, identifier: str, priority: int, *, is_journal: bool) -> int:
-    return sinks.open_journal_sink(identifier, priority) if is_journal else sinks.open_sink(fd)
+def _record_fields(container: Container, plan: LaunchPlan) -> bytes:
+    from systemd_docker.service.records import fields_of
+
+    return fields_of(container.id, container.name, plan.image)
 
 
 def _watchdog(plan: LaunchPlan, facts: ContainerFacts) -> str:

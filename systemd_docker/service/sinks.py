@@ -8,13 +8,26 @@ import stat
 
 from systemd_docker import journal
 
-STDOUT_PRIORITY, STDERR_PRIORITY = 6, 3
-"""LOG_INFO and LOG_ERR, as Docker's and Podman's journald drivers have it; syslog(3)."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from systemd_docker.unit import UnitContext
 
 
-def open_journal_sink(identifier: str, priority: int) -> int:
-    """A stream to journald whose lines have an identifier of their own; the caller's. Raises OSError: no journald."""
-    return journal.open_stream(identifier, priority, level_prefix=True)
+def open_sinks(
+    unit: UnitContext, identifier: str, priorities: tuple[int, int], *, as_records: bool
+) -> tuple[int, int]:
+    """Where standard output and standard error go, the caller's both. Raises OSError: EBADF, a stream is closed.
+
+    To the journal, where our own go: lines have the container's identifier and priorities there.
+    """
+    if as_records:
+        return journal.open_records(), journal.open_records()
+    are_journal = (unit.stdout_is_journal, unit.stderr_is_journal)
+    fds = [
+        journal.open_stream(identifier, priority, level_prefix=True) if is_journal else open_sink(fd)
+        for fd, is_journal, priority in zip((1, 2), are_journal, priorities, strict=True)
+    ]
+    return fds[0], fds[1]
 
 
 def open_sink(fd: int) -> int:

@@ -12,19 +12,20 @@ from systemd_docker import log
 from systemd_docker.engine import frames
 from systemd_docker.service.ending import Outcome
 from systemd_docker.service.held import NO_FD
-from systemd_docker.service.relay import Relay
+from systemd_docker.service.relay import ByteSink, Relay
 from systemd_docker.service.requests import Requests
 from systemd_docker.service.rest import REST_AFTER_SEC
 from systemd_docker.service.stop import Stopper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from systemd_docker.engine.wire import Exchange
     from systemd_docker.service.held import Held
     from systemd_docker.service.loop import Loop
     from systemd_docker.service.mainpid import MainPid
+    from systemd_docker.service.records import RecordSink
     from systemd_docker.service.reports import Reports
     from systemd_docker.service.signals import Signals
 
@@ -102,7 +103,9 @@ class Supervisor:
     def _now_held(self) -> Held:
         from systemd_docker.record import replace
 
-        now = replace(self._held, frame=self._relay.frame, early_output=b"") if self._relay else self._held
+        now = self._held
+        if self._relay is not None:
+            now = replace(now, frame=self._relay.frame, early_output=b"", unfinished=self._relay.unfinished)
         return self._reports.now_held(now) if self._reports else now
 
     def _on_exit_answer(self) -> None:
@@ -163,6 +166,15 @@ def _reports(loop: Loop, held: Held, requests: Requests) -> Reports | None:
 
 
 def _relay(loop: Loop, held: Held) -> Relay:
-    sinks = {frames.STDOUT: held.stdout_fd, frames.STDERR: held.stderr_fd}
     demultiplexer = frames.Demultiplexer(framed=held.framed, state=held.frame)
-    return Relay(loop, held.output_fd, demultiplexer, sinks, held.early_output)
+    return Relay(loop, held.output_fd, demultiplexer, _sinks(held), held.early_output, drops=held.drops_output)
+
+
+def _sinks(held: Held) -> Mapping[int, ByteSink | RecordSink]:
+    fds = {frames.STDOUT: held.stdout_fd, frames.STDERR: held.stderr_fd}
+    if not held.record_fields:
+        return {stream: ByteSink(fd) for stream, fd in fds.items()}
+    from systemd_docker.service.records import RecordSink
+
+    states = zip(fds.items(), held.priorities, held.unfinished, strict=True)
+    return {stream: RecordSink(fd, held.record_fields, priority, state) for (stream, fd), priority, state in states}

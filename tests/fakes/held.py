@@ -7,6 +7,7 @@ from typing import Any
 from systemd_docker.engine.frames import BEGINNING
 from systemd_docker.record import replace
 from systemd_docker.service.held import NO_FD, Held
+from systemd_docker.service.relay import NO_LINE
 
 PLAIN = Held(
     socket_path="/nowhere",
@@ -33,6 +34,10 @@ PLAIN = Held(
     pidfd=NO_FD,
     stdout_fd=NO_FD,
     stderr_fd=NO_FD,
+    record_fields=b"",
+    priorities=(6, 3),
+    unfinished=(NO_LINE, NO_LINE),
+    drops_output=False,
     notify_fd=NO_FD,
     notify_socket="",
     status="Container web runs",
