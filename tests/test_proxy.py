@@ -168,7 +168,7 @@ def test_a_barrier_falls_when_the_manager_lets_it(make_bench: Callable[..., Benc
 def test_whoever_floods_waits_for_the_next_window(
     make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proxy, "MAX_MESSAGES", 2)
+    monkeypatch.setattr(proxy, "BUDGET", 2 * proxy.PASSED_COST)
     monkeypatch.setattr(proxy, "WINDOW_SEC", 0.05)
     bench = make_bench()
     for number in range(5):

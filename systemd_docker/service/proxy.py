@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from systemd_docker.service.loop import Loop
     from systemd_docker.service.status import Status
 
-MAX_MESSAGES = 256
-"""How many messages go on within WINDOW_SEC. Who sends more waits, as for a service manager that is busy."""
+BUDGET = 4096
+PASSED_COST, DROPPED_COST = 16, 1
+"""What messages may cost within WINDOW_SEC: 256 that go on, 4096 that do not. Who sends more waits, as for a service
+manager that is busy."""
 
 WINDOW_SEC = 1
 
@@ -72,14 +74,14 @@ class Proxy:
         self._status = status
         self._ours = ours_to_say(held)
         self._window_begin = 0.0
-        self._left = MAX_MESSAGES
+        self._left = BUDGET
         self._has_complained = False
         self._watch()
 
     def drain(self) -> None:
         """Pass on what the container said before it ended."""
         for _ in range(MAX_LAST_MESSAGES):
-            if not self._forward_next():
+            if self._forward_next() is None:
                 return
 
     def close(self) -> None:
@@ -92,37 +94,38 @@ class Proxy:
     def _forward(self) -> None:
         now = time.monotonic()
         if now - self._window_begin >= WINDOW_SEC:
-            self._window_begin, self._left = now, MAX_MESSAGES
-        while self._left:
-            if not self._forward_next():
+            self._window_begin, self._left = now, BUDGET
+        while self._left > 0:
+            passed = self._forward_next()
+            if passed is None:
                 return
-            self._left -= 1
+            self._left -= PASSED_COST if passed else DROPPED_COST
         self._loop.unwatch(self._listener.fileno())
         self._loop.after(WINDOW_SEC, self._watch)
 
-    def _forward_next(self) -> bool:
-        """Whether there was a message."""
+    def _forward_next(self) -> bool | None:
+        """Whether the next message, or a part of it, went on; None where there was none."""
         message = self._listener.receive()
         if message is None:
-            return False
+            return None
         try:
-            self._forward_one(message)
+            return self._forward_one(message)
         finally:
             for fd in message.fds:
                 os.close(fd)
-        return True
 
-    def _forward_one(self, message: sd_notify.Message) -> None:
+    def _forward_one(self, message: sd_notify.Message) -> bool:
         if message.lines == (b"BARRIER=1",) and len(message.fds) == 1:
             # The fd itself goes on: the manager closes it when everything we passed on before has been acted on.
             self._send(message.lines, message.fds)
-            return
+            return True
         allowed = tuple(line for line in message.lines if is_allowed(line))
         if len(allowed) < len(message.lines):
             self._complain(next(line for line in message.lines if not is_allowed(line)))
         passed = tuple(self._status.of_payload(line) for line in allowed if line not in self._ours)
         if passed:
             self._send(passed, message.fds if b"FDSTORE=1" in passed else ())
+        return bool(passed)
 
     def _complain(self, line: bytes) -> None:
         if not self._has_complained:
