@@ -51,6 +51,74 @@ def answer(machine: Machine) -> str:
     return "\n".join(lines(machine))
 
 
+MATRIX = (
+    Spec("trixie"),
+    Spec("trixie", "cgroupfs"),
+    Spec("bookworm"),
+    Spec("bookworm", "systemd"),
+    Spec("trixie", "systemd", "hybrid"),
+    Spec("trixie", "cgroupfs", "hybrid"),
+    Spec("bookworm", "cgroupfs", "hybrid"),
+    Spec("bookworm", "cgroupfs", "legacy"),
+)
+
+HEALTH = "--health-cmd 'cat /proc/self/cgroup >/health' --health-interval 1s"
+
+
+def expected_strategy(spec: Spec, own: str) -> str:
+    if own:
+        return own.removeprefix("--adopt=")
+    return "move" if spec == Spec("bookworm", "systemd") else "parent"
+
+
+@pytest.mark.machines(*MATRIX)
+@pytest.mark.parametrize("own", ["", "--adopt=move"])
+def test_where_everybody_is_and_what_docker_can_do(machine: Machine, own: str) -> None:
+    """The table of the manual's ADOPTION; with v1 and the systemd driver nothing can be moved."""
+    spec, strategy = machine.spec, expected_strategy(machine.spec, own)
+    moved = strategy == "move"
+    if own and spec.hierarchy != "unified" and spec.cgroup_driver == "systemd":
+        pytest.skip("refused: see test_v1_with_the_systemd_driver_refuses_to_move")
+    command = f"sleep 1111 & {TRAP}"
+    if spec.hierarchy == "legacy":
+        # Nobody tells a machine's systemd that a cgroup is empty, the release agent is the host's: it sees children.
+        own += " --main-pid=wrapper"
+    machine.install_unit("web.service", unit(command, own=own, options=f"--rm --name web {HEALTH}"))
+
+    machine.run("systemctl start web")
+
+    assert chosen(machine) == strategy
+    below = "/system.slice/web.service"
+    assert place(machine, leader(machine)).startswith(f"{below}/" if spec.hierarchy == "unified" else below)
+    assert place(machine, pid_of(machine, "sleep 1111")) == place(machine, leader(machine))
+    machine.run("docker exec --detach web sleep 2222")
+    exec_is_outside = moved and spec.cgroup_driver == "cgroupfs"
+    assert place(machine, pid_of(machine, "sleep 2222")).startswith(below) is not exec_is_outside
+    health = "docker inspect --format '{{.State.Health.Status}}' web"
+    poll(lambda: machine.run(health) == "healthy", what="the healthcheck")
+    if not moved or spec.hierarchy != "unified":
+        assert "sleep 1111" in machine.run("docker top web")
+        machine.run("docker stats --no-stream web")
+        machine.run("docker pause web; docker unpause web; docker update --cpu-shares 512 web")
+    machine.run("systemctl stop web")
+    assert machine.show("web", "Result") == "success"
+
+
+def pid_of(machine: Machine, command: str) -> str:
+    return poll(lambda: machine.attempt(f"pgrep -x -f '{command}'").stdout.strip(), what=f"'{command}' to run")
+
+
+@pytest.mark.machines(Spec("trixie", "systemd", "hybrid"))
+def test_v1_with_the_systemd_driver_refuses_to_move(machine: Machine) -> None:
+    machine.install_unit("web.service", unit(TRAP, own="--adopt=move"))
+    machine.expect_journal("docker exec fails once processes were moved")
+
+    assert machine.attempt("systemctl start web").returncode != 0
+
+    assert machine.show("web", "ExecMainStatus") == "125"
+    machine.run("systemctl reset-failed web")
+
+
 @pytest.mark.parametrize("own", ["", "--adopt=move", "--adopt=none"])
 def test_a_root_container_cannot_open_a_forbidden_device(machine: Machine, own: str) -> None:
     machine.install_unit("web.service", unit(OPENS_FORBIDDEN, own=own))

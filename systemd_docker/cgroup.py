@@ -194,6 +194,15 @@ def find_hierarchies(mountinfo: str) -> Hierarchies:
     raise LookupError("no cgroup hierarchy of systemd's is mounted")
 
 
+def find_v1_controllers(mountinfo: str) -> tuple[str, ...]:
+    """Where v1 hierarchies with controllers are mounted, each once, in mountinfo's order."""
+    return tuple(
+        mount_point
+        for root, mount_point, filesystem, options in parse_mountinfo(mountinfo)
+        if root == "/" and filesystem == "cgroup" and not any(word.startswith("name=") for word in options.split(","))
+    )
+
+
 def read_proc_cgroup(pid: int | str, proc: str = "/proc") -> str:
     """/proc/PID/cgroup. Raises OSError: ENOENT, ESRCH, the process is gone."""
     with open(f"{proc}/{pid}/cgroup") as attribute:
@@ -202,8 +211,12 @@ def read_proc_cgroup(pid: int | str, proc: str = "/proc") -> str:
 
 def read_hierarchies(proc: str = "/proc") -> Hierarchies:
     """Raises LookupError, see find_hierarchies()."""
+    return find_hierarchies(read_mountinfo(proc))
+
+
+def read_mountinfo(proc: str = "/proc") -> str:
     with open(f"{proc}/self/mountinfo", errors="surrogateescape") as attribute:
-        return find_hierarchies(attribute.read())
+        return attribute.read()
 
 
 def move_processes(source: Cgroup, target: Cgroup, *, passes: int = MOVE_PASSES) -> frozenset[int]:

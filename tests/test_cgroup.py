@@ -36,6 +36,11 @@ def test_the_hierarchy_of_systemd_is_found_in_mountinfo(mountinfo: str, expected
     assert cgroup.find_hierarchies(mountinfo) == expected
 
 
+def test_v1_hierarchies_with_controllers_are_found() -> None:
+    assert cgroup.find_v1_controllers(UNIFIED) == ()
+    assert cgroup.find_v1_controllers(HYBRID) == ("/sys/fs/cgroup/cpu,cpuacct",)
+
+
 def test_without_a_cgroup_filesystem_nothing_is_guessed() -> None:
     with pytest.raises(LookupError):
         cgroup.find_hierarchies("22 1 0:21 / / rw - overlay overlay rw\n")

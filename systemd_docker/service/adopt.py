@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 
 from systemd_docker import cgroup, log
 from systemd_docker.adoption import SUPERVISOR
@@ -62,6 +64,25 @@ def adopt(plan: AdoptionPlan, unit: UnitContext, container_id: str, leader: int)
         move.take_over(unit, container_id, leader, delegated=plan.sweep)
         container_id = ""
     verify(plan, unit, container_id, leader)
+
+
+def leftovers(plan: AdoptionPlan, unit: UnitContext) -> tuple[str, ...]:
+    """Directories that may be there when the container is gone, and are nobody's: to be removed where they are empty.
+
+    With v1 the runtime makes the unit's path in every hierarchy, and systemd removes it only from those that it uses.
+    Where systemd has made it, we are in there ourselves, and it stays.
+    """
+    if plan.strategy != "parent" or unit.unified or unit.cgroup is None:
+        return ()
+    mounts = cgroup.find_v1_controllers(cgroup.read_mountinfo())
+    return tuple(cgroup.Cgroup(mount, unit.cgroup.path).directory for mount in mounts)
+
+
+def remove_leftovers(plan: AdoptionPlan, unit: UnitContext) -> None:
+    """For a start that has failed; a container that has run leaves it to its end."""
+    for directory in leftovers(plan, unit):
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
 
 
 def verify(plan: AdoptionPlan, unit: UnitContext, container_id: str, leader: int) -> str:

@@ -110,6 +110,7 @@ def _launch(
     with contextlib.ExitStack() as attempt:
         try:
             adopt.make_room(plan.adoption, unit)
+            attempt.callback(adopt.remove_leftovers, plan.adoption, unit)
             container = launch(
                 engine, plan, unit, attempt, pull=pull, on_started=on_started, wants_output=wants_output
             )
@@ -157,7 +158,10 @@ def _hold(
         as_code=own.exit_ == "code",
         removes=plan.remove,
         files=(*socket_files, *((own.pid_file,) if own.pid_file and container.leader else ())),
-        directories=(shared, plan.notify_directory) if plan.notify_directory else (),
+        directories=(
+            *((shared, plan.notify_directory) if plan.notify_directory else ()),
+            *adopt.leftovers(plan.adoption, unit),
+        ),
         output_fd=output.stream.detach() if output else NO_FD,
         frame=frames.BEGINNING,
         early_output=output.early if output else b"",
