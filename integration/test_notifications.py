@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from integration import images
 from integration.machine import Machine, poll
 from integration.test_readiness import HOST_TOOLS, Recorder, recorder
 from integration.test_run import leader, unit
@@ -33,6 +36,23 @@ def test_every_kind_of_container_reaches_its_socket(machine: Machine, options: s
     machine.run("systemctl start web")
 
     assert machine.show("web", "StatusText") == "At your service"
+
+
+def test_a_container_in_a_user_namespace_of_its_own_reaches_its_socket(own_machine: Machine) -> None:
+    machine = own_machine
+    machine.write("/etc/subuid", "dockremap:100000:65536\n")
+    machine.write("/etc/subgid", "dockremap:100000:65536\n")
+    machine.run("groupadd --system dockremap; useradd --system --gid dockremap --no-create-home dockremap")
+    config = json.loads(machine.run("cat /etc/docker/daemon.json"))
+    machine.write("/etc/docker/daemon.json", json.dumps({**config, "userns-remap": "dockremap"}))
+    machine.run("systemctl restart docker")
+    images.load_busybox(machine)
+    machine.install_unit("web.service", unit(NOTIFIED, own="--notify", options=f"--rm --name web {HOST_TOOLS}"))
+
+    machine.run("systemctl start web")
+
+    assert machine.show("web", "StatusText") == "At your service"
+    assert machine.run(f"stat --format %u /proc/{leader(machine)}") == "100000"
 
 
 def test_of_a_thousand_short_lived_senders_none_is_lost(machine: Machine, recorder: Recorder) -> None:

@@ -11,7 +11,7 @@ from systemd_docker.options.grammar import parse_run
 from systemd_docker.options.own import OwnOptions, parse_own
 from systemd_docker.options.request import CreateRequest
 from systemd_docker.record import replace
-from systemd_docker.unit import INFINITY_USEC, UnitContext, UnitProperties
+from systemd_docker.unit import INFINITY_USEC, UnitContext, UnitProperties, without_notifications
 
 UNIT = UnitContext(
     name="web.service",
@@ -194,3 +194,54 @@ def test_a_payload_that_speaks_for_itself_gets_a_socket_of_ours() -> None:
     host_config = made.body["HostConfig"]
     assert isinstance(host_config, dict)
     assert host_config["Binds"] == ["/a:/b", f"{directory}/n:/run/host/sd-notify:ro"]
+
+
+READY = [
+    # --sdnotify=, when READY=1 is true, whether the payload has a socket
+    ("conmon", "started", False),
+    ("container", "payload", True),
+    ("healthy", "healthy", False),
+]
+
+
+@pytest.mark.parametrize(("sdnotify", "ready", "has_socket"), READY)
+def test_who_says_ready(sdnotify: str, ready: str, *, has_socket: bool) -> None:
+    made = make(own=f"--sdnotify={sdnotify}")
+
+    assert made.ready == ready
+    assert bool(made.notify_directory) is has_socket
+
+
+def test_a_payload_that_only_pings_has_a_socket_and_the_watchdogs_time() -> None:
+    made = make(own="--watchdog=payload", unit=replace(UNIT, watchdog_usec=5))
+
+    assert (made.ready, made.watchdog) == ("started", "payload")
+    assert made.body["Env"] == ["NOTIFY_SOCKET=/run/host/sd-notify/notify", "WATCHDOG_USEC=5"]
+
+
+def test_a_payload_whose_health_pings_for_it_is_not_told_of_the_watchdog() -> None:
+    made = make(own="--notify --watchdog=health", unit=replace(UNIT, watchdog_usec=5))
+
+    assert made.body["Env"] == ["NOTIFY_SOCKET=/run/host/sd-notify/notify"]
+
+
+def test_whom_the_manager_does_not_listen_to_says_nothing() -> None:
+    made = make(own="--notify", unit=without_notifications(replace(UNIT, watchdog_usec=5)))
+
+    assert not made.leader_is_main
+    assert not made.notify_directory
+    assert not made.watchdog
+
+
+NEEDS = [
+    ("", ""),
+    ("--sdnotify=healthy", "--sdnotify=healthy"),
+    ("--health-on-failure=stop", "--health-on-failure=stop"),
+    ("--watchdog=health", "--watchdog=health"),
+    ("--watchdog=engine", ""),
+]
+
+
+@pytest.mark.parametrize(("own", "option"), NEEDS)
+def test_what_needs_a_healthcheck_is_named(own: str, option: str) -> None:
+    assert make(own=own, unit=replace(UNIT, watchdog_usec=5)).needs_healthcheck == option
