@@ -128,7 +128,7 @@ def _cluster(word: str, words: list[str], spellings: Spellings) -> list[Use]:
         elif len(letters) > 1:
             value, letters = letters[1:], ""
         else:
-            value, letters = _next(flag, words, f"{quoted(letters)[1:-1]!r} in -{letters}"), ""
+            value, letters = _next(flag, words, f"'{letters}' in -{letters}"), ""
         uses.append(_use(flag, value, spellings))
     return uses
 
