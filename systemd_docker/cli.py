@@ -110,6 +110,10 @@ def _run(own: OwnOptions, argv: Sequence[str], unit: UnitContext) -> Ending:
         from systemd_docker.commands import dry_run
 
         return Ending(dry_run.main(own, options, unit))
+    from systemd_docker.service.asking import ask
+
+    # While systemctl looks it up, the rest is imported.
+    question = ask(unit)
     from systemd_docker.service.run import run
 
-    return run(own, options, unit)
+    return run(own, options, unit, question)

@@ -6,7 +6,7 @@ import json
 
 from systemd_docker.errors import AdoptionError
 from systemd_docker.record import replace
-from systemd_docker.service import prepare
+from systemd_docker.service import asking, prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ def main(own: OwnOptions, options: RunOptions, unit: UnitContext) -> int:
     engine = prepare.connect(unit)
     refusal = None
     try:
-        plan = prepare.prepare(own, options, unit, engine).plan
+        plan = prepare.prepare(own, options, unit, engine, asking.ask(unit)).plan
     except AdoptionError as error:
         refusal = error
-        plan = prepare.prepare(replace(own, adopt="none"), options, unit, engine).plan
+        plan = prepare.prepare(replace(own, adopt="none"), options, unit, engine, asking.ask(unit)).plan
     if own.print_ == "api":
         print(json.dumps(_as_object(plan, engine, refusal), sort_keys=True))
     else:

@@ -46,9 +46,17 @@ def connect(unit: UnitContext, wait: wire.Wait = wire.wait_ready) -> client.Engi
     return client.connect(path, api=unit.environ.get("DOCKER_API_VERSION", ""), wait=wait)
 
 
-def prepare(own: OwnOptions, options: RunOptions, unit: UnitContext, engine: client.Engine) -> Prepared:
-    """Raises Error where the command line, the unit or the engine leaves no plan."""
-    question = _ask_manager(unit)
+def prepare(
+    own: OwnOptions,
+    options: RunOptions,
+    unit: UnitContext,
+    engine: client.Engine,
+    question: systemctl.Question | None,
+) -> Prepared:
+    """Raises Error where the command line, the unit or the engine leaves no plan.
+
+    question: what asking.ask() gave; closed here.
+    """
     try:
         request = create_request(options, client_side(unit, engine), plain=unit.is_plain)
         info = engine.info()
@@ -100,16 +108,6 @@ def _is_stdin_usable() -> bool:
     except OSError:
         return False
     return status.st_rdev != os.makedev(1, 3)
-
-
-def _ask_manager(unit: UnitContext) -> systemctl.Question | None:
-    if not unit.name:
-        return None
-    try:
-        return systemctl.Question(unit.name, unit_room.PROPERTIES, unit.environ, user=unit.is_user)
-    except OSError as error:
-        log.warning(f"cannot run systemctl, ignoring: {error}")
-        return None
 
 
 def _properties(question: systemctl.Question | None) -> UnitProperties:

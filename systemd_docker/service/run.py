@@ -38,11 +38,14 @@ if TYPE_CHECKING:
     from systemd_docker.sd_notify import Listener
     from systemd_docker.service.launch import Container
     from systemd_docker.service.prepare import Prepared
+    from systemd_docker.systemctl import Question
     from systemd_docker.unit import UnitContext
 
 
-def run(own: OwnOptions, options: RunOptions, unit: UnitContext) -> Ending:
+def run(own: OwnOptions, options: RunOptions, unit: UnitContext, question: Question | None) -> Ending:
     """Run one container for as long as it lives; how this process has to end then.
+
+    question: what asking.ask() gave; closed here.
 
     Raises Error; OSError where a mechanism failed that no policy has a plan for. Either way nothing that this
     invocation created is left.
@@ -50,7 +53,9 @@ def run(own: OwnOptions, options: RunOptions, unit: UnitContext) -> Ending:
     with contextlib.closing(Signals()) as signals:
         try:
             with contextlib.ExitStack() as undo:
-                held = start(own, options, unit, signals, undo)
+                if question is not None:
+                    undo.callback(question.close)
+                held = start(own, options, unit, question, signals, undo)
                 # What was done is no longer to be undone, but the container's to keep until it ends.
                 undo.pop_all()
         except StopRequestedError as stopped:
@@ -59,13 +64,18 @@ def run(own: OwnOptions, options: RunOptions, unit: UnitContext) -> Ending:
 
 
 def start(
-    own: OwnOptions, options: RunOptions, unit: UnitContext, signals: Signals, undo: contextlib.ExitStack
+    own: OwnOptions,
+    options: RunOptions,
+    unit: UnitContext,
+    question: Question | None,
+    signals: Signals,
+    undo: contextlib.ExitStack,
 ) -> Held:
     """A running container and everything about it that is still needed. Closing undo takes all of it back."""
     begin_nsec = time.time_ns()
     notifier = Notifier(unit.notify_socket)
     engine = prepare.connect(unit, signals.wait)
-    prepared = prepare.prepare(own, options, unit, engine)
+    prepared = prepare.prepare(own, options, unit, engine, question)
     plan = prepared.plan
     listener = make_payload_socket(plan.notify_directory, undo) if plan.notify_directory else None
     cid_path = options.text("cidfile")

@@ -1,0 +1,75 @@
+"""What a start and a resting service import: each of them pays for it, once per container."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = (
+    "argparse",
+    "ast",
+    "asyncio",
+    "ctypes",
+    "dataclasses",
+    "docker",
+    "email",
+    "http",
+    "inspect",
+    "logging",
+    "pathlib",
+    "requests",
+    "shlex",
+    "shutil",
+    "ssl",
+    "subprocess",
+    "tempfile",
+    "threading",
+    "traceback",
+    "typing",
+    "urllib",
+    "zipfile",
+)
+"""Never, on no path that most containers take."""
+
+RESTING = "from systemd_docker import cli, unit; from systemd_docker.service import live, rest"
+STARTING = f"""{RESTING}
+from systemd_docker.options.own import parse_own
+from systemd_docker.options.grammar import parse_run
+from systemd_docker.service import asking
+from systemd_docker.service.run import run
+from systemd_docker.service.stop import Stopper
+from systemd_docker.service.supervise import Supervisor
+parse_own(["--sdnotify=conmon", "run"])
+parse_run(["--rm", "--name", "web", "--publish", "80:80", "--volume", "/srv:/srv", "busybox", "true"])
+"""
+
+BARE_MODULES = 25
+"""Of the interpreter itself, -I -S -X utf8; Python 3.11 to 3.13."""
+
+
+def modules(program: str) -> set[str]:
+    """What such an interpreter as the launcher's has imported."""
+    home = Path(__file__).parent.parent
+    code = f"import sys; sys.path.append({str(home)!r})\n{program}\nprint(*sys.modules)"
+    result = subprocess.run([sys.executable, "-ISXutf8", "-c", code], capture_output=True, text=True, check=True)
+    return set(result.stdout.split())
+
+
+@pytest.mark.parametrize("program", [RESTING, STARTING], ids=["resting", "starting"])
+def test_nothing_heavy_is_imported(program: str) -> None:
+    assert not {name for name in modules(program) if name.split(".")[0] in HEAVY}
+
+
+def test_a_resting_service_imports_what_waiting_needs_and_no_more() -> None:
+    imported = modules(RESTING)
+
+    assert not imported & {"json", "re", "enum", "socket", "contextlib", "functools", "systemd_docker.options.flags"}
+    assert len(imported) <= BARE_MODULES + 35, sorted(imported)
+
+
+def test_a_start_does_not_import_more_than_it_did() -> None:
+    """A new module is welcome, if it is worth 0.2 to 1 ms of every start; then the figure here goes up with it."""
+    assert len(modules(STARTING)) <= BARE_MODULES + 110, sorted(modules(STARTING))
