@@ -1,0 +1,123 @@
+"""Units that restrict themselves: with which directives a container can be part of them, and what is said if not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration.machine import Spec
+from integration.test_adoption import place
+from integration.test_run import TRAP, leader, unit
+
+if TYPE_CHECKING:
+    from integration.machine import Machine
+
+pytestmark = [pytest.mark.integration, pytest.mark.machines(Spec("trixie"), Spec("bookworm"))]
+
+SUBGROUP = "DelegateSubgroup=supervisor"
+"""systemd 254 and newer; others ignore it."""
+
+WORK_EVERYWHERE = [
+    ("PrivateDevices=yes",),
+    ("NoNewPrivileges=yes",),
+    ("SystemCallFilter=@system-service", "SystemCallErrorNumber=EPERM"),
+    ("ProtectSystem=full", "ProtectHome=yes", "PrivateTmp=yes"),
+    ("MemoryDenyWriteExecute=yes", "RestrictRealtime=yes", "LockPersonality=yes"),
+]
+
+WORK_WITH_SUBGROUP = [
+    ("User=daemon", "SupplementaryGroups=docker"),
+    ("DynamicUser=yes", "SupplementaryGroups=docker"),
+    ("ProtectSystem=strict",),
+    ("ProtectControlGroups=yes",),
+]
+
+
+def assert_adopted(machine: Machine, service: tuple[str, ...]) -> None:
+    machine.install_unit("web.service", unit(TRAP, service=service))
+    machine.run("systemctl start web")
+    assert place(machine, leader(machine)).startswith("/system.slice/web.service/")
+    machine.run("docker exec web true")
+    machine.run("systemctl stop web")
+    assert machine.show("web", "Result") == "success"
+
+
+@pytest.mark.parametrize("service", WORK_EVERYWHERE, ids=" ".join)
+def test_what_the_wrapper_does_not_need_may_be_forbidden(machine: Machine, service: tuple[str, ...]) -> None:
+    assert_adopted(machine, service)
+
+
+@pytest.mark.machines(Spec("trixie"))
+@pytest.mark.parametrize("service", WORK_WITH_SUBGROUP, ids=" ".join)
+def test_with_a_subgroup_nothing_has_to_be_written_to_the_cgroup_tree(
+    machine: Machine, service: tuple[str, ...]
+) -> None:
+    machine.tolerate_journal(r"cannot read '/root/\.docker/config\.json', ignoring")
+    assert_adopted(machine, (SUBGROUP, *service))
+
+
+@pytest.mark.parametrize("service", ["ProtectControlGroups=yes"])
+@pytest.mark.machines(Spec("bookworm"))
+def test_without_one_the_remedy_is_named(machine: Machine, service: str) -> None:
+    machine.install_unit("web.service", unit(TRAP, service=(service,)))
+    machine.expect_journal("cannot leave the cgroup of web.service for the container's sake: Read-only file system")
+
+    assert machine.attempt("systemctl start web").returncode != 0
+
+    said = [record["MESSAGE"] for record in machine.journal("--identifier=systemd-docker")]
+    assert any(service.partition("=")[0] in line and "DelegateSubgroup=supervisor" in line for line in said)
+    machine.run("systemctl reset-failed web")
+
+
+@pytest.mark.parametrize(
+    "service", [("ProtectControlGroups=yes",), ("SystemCallFilter=~bpf", "SystemCallErrorNumber=EPERM")], ids=" ".join
+)
+def test_where_nothing_can_be_moved_nothing_is_created(machine: Machine, service: tuple[str, ...]) -> None:
+    machine.install_unit("web.service", unit(TRAP, own="--adopt=move", service=service))
+    machine.expect_journal("cannot move the container's processes|cannot read the device filter")
+
+    assert machine.attempt("systemctl start web").returncode != 0
+
+    assert machine.show("web", "ExecMainStatus") == "125"
+    assert machine.run("docker ps --all --quiet") == ""
+    said = [record["MESSAGE"] for record in machine.journal("--identifier=systemd-docker")]
+    assert any("ProtectControlGroups=" in line or "SystemCallFilter=" in line for line in said)
+    machine.run("systemctl reset-failed web")
+
+
+@pytest.mark.parametrize("own", ["", "--adopt=move"])
+def test_the_service_manager_may_reload_and_reexecute(machine: Machine, own: str) -> None:
+    machine.install_unit("web.service", unit(TRAP, own=own, service=("ExecReload=true",)))
+    machine.run("systemctl start web")
+    pid = leader(machine)
+    before = place(machine, pid)
+
+    machine.run("systemctl daemon-reload; systemctl daemon-reexec; systemctl set-property --runtime web MemoryMax=1G")
+    machine.run("systemctl reload web; systemctl freeze web; systemctl thaw web; systemctl revert web")
+
+    assert place(machine, pid) == before
+    assert machine.show("web", "ActiveState") == "active"
+    assert machine.show("web", "MainPID") == pid
+
+
+def test_a_transient_unit_is_as_good(machine: Machine) -> None:
+    run = "/usr/local/bin/systemd-docker run --rm --name web busybox:musl sleep 300"
+    machine.run(f"systemd-run --quiet -p Type=notify -p NotifyAccess=all -p Delegate=yes --unit=transient {run}")
+    assert place(machine, leader(machine)).startswith("/system.slice/transient.service/")
+    machine.run("docker kill web; systemctl stop transient; systemctl reset-failed transient || true")
+
+
+FLAGS = ["--privileged", "--pid=host", "--cgroupns=host", "--userns=host", "--init", "--user 33"]
+
+
+@pytest.mark.parametrize("own", ["", "--adopt=move"])
+@pytest.mark.parametrize("flag", FLAGS)
+def test_containers_that_share_the_hosts_namespaces_are_adopted(machine: Machine, flag: str, own: str) -> None:
+    machine.install_unit("web.service", unit(TRAP, own=own, options=f"--rm --name web {flag}"))
+    machine.run("systemctl start web")
+
+    assert place(machine, leader(machine)).startswith("/system.slice/web.service/")
+    machine.run("docker exec web true")
+    machine.run("systemctl stop web")
+    assert machine.show("web", "Result") == "success"

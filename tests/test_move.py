@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from systemd_docker.cgroup import Cgroup
+from systemd_docker.errors import AdoptionError
+from systemd_docker.service import move
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ID = "4f" * 32
+
+SOURCES = [
+    (f"/system.slice/docker-{ID}.scope", f"/system.slice/docker-{ID}.scope"),
+    (f"/docker/{ID}", f"/docker/{ID}"),
+    (f"/docker/{ID}/init.scope", f"/docker/{ID}"),
+    (f"/system.slice/docker-{ID}.scope/a/b", f"/system.slice/docker-{ID}.scope"),
+]
+
+
+@pytest.mark.parametrize(("path", "expected"), SOURCES)
+def test_the_containers_cgroup_is_the_one_that_is_named_for_it(path: str, expected: str) -> None:
+    assert move.container_cgroup(Cgroup("/c", path), ID) == Cgroup("/c", expected)
+
+
+@pytest.mark.parametrize(
+    ("path", "container_id"),
+    [
+        ("/", ID),
+        ("/docker", ID),
+        ("/system.slice/docker.service", ID),
+        ("/system.slice/web.service", ID),
+        (f"/docker/{'5e' * 32}", ID),
+        (f"/docker/{ID[:63]}", ID),
+        (f"/docker/{ID}", ID[:12]),
+        (f"/docker/{ID}", ""),
+    ],
+)
+def test_nobody_is_moved_from_a_cgroup_that_is_not_the_containers(path: str, container_id: str) -> None:
+    with pytest.raises(AdoptionError, match="not the container's own"):
+        move.container_cgroup(Cgroup("/c", path), container_id)
+
+
+def directory(root: Path, name: str, **attributes: str) -> Cgroup:
+    """A directory with files that stand for attributes; "memory_max" is memory.max."""
+    (root / name).mkdir()
+    for attribute, value in attributes.items():
+        (root / name / attribute.replace("_", ".")).write_text(f"{value}\n")
+    return Cgroup(str(root), f"/{name}")
+
+
+DEFAULTS = {"memory_max": "max", "cpu_max": "max 100000", "pids_max": "max", "io_max": "", "hugetlb_2MB_max": "max"}
+
+
+def test_limits_that_nobody_has_set_are_not_carried(tmp_path: Path) -> None:
+    source, own = directory(tmp_path, "source", **DEFAULTS), directory(tmp_path, "own")
+
+    move._carry_limits(source, directory(tmp_path, "target"), own, delegated=True)
+
+    assert os.listdir(own.directory) == []
+    assert os.listdir(tmp_path / "target") == []
+
+
+def test_each_limit_goes_along_once_its_controller_is_there(tmp_path: Path) -> None:
+    limits = DEFAULTS | {"memory_max": "67108864", "pids_max": "20", "hugetlb_2MB_max": "0"}
+    source, own, target = directory(tmp_path, "source", **limits), directory(tmp_path, "own"), tmp_path / "target"
+
+    move._carry_limits(source, directory(tmp_path, "target"), own, delegated=True)
+
+    assert sorted(os.listdir(target)) == ["hugetlb.2MB.max", "memory.max", "pids.max"]
+    assert (target / "memory.max").read_text() == "67108864"
+    assert (target / "pids.max").read_text() == "20"
+    assert (Path(own.directory) / "cgroup.subtree_control").read_text() == "+pids"  # the last of three writes
+
+
+KEPT = [
+    # the container's, the unit's own, whether it is as strict
+    ({"pids_max": "4915"}, {"pids_max": "4915"}, True),
+    ({"pids_max": "4915"}, {"pids_max": "100"}, True),
+    ({"pids_max": "20"}, {"pids_max": "4915"}, False),
+    ({"memory_max": "67108864"}, {"memory_max": "max"}, False),
+    ({"memory_max": "67108864"}, {}, False),
+    ({"cpu_max": "50000 100000"}, {"cpu_max": "max 100000"}, False),
+    ({"cpu_max": "50000 100000"}, {"cpu_max": "50000 100000"}, True),
+    ({"cpu_weight": "20"}, {"cpu_weight": "100"}, False),
+    ({"memory_low": "4096"}, {"memory_low": "0"}, False),
+]
+
+
+@pytest.mark.parametrize(("limits", "own_limits", "kept"), KEPT)
+def test_without_delegation_the_unit_has_to_be_as_strict(
+    tmp_path: Path, limits: dict[str, str], own_limits: dict[str, str], *, kept: bool
+) -> None:
+    source, own = directory(tmp_path, "source", **limits), directory(tmp_path, "own", **own_limits)
+    target = directory(tmp_path, "target")
+
+    if kept:
+        move._carry_limits(source, target, own, delegated=False)
+    else:
+        with pytest.raises(AdoptionError, match="would lose its limit") as refused:
+            move._carry_limits(source, target, own, delegated=False)
+        assert "Delegate=yes" in refused.value.hint
+    assert os.listdir(target.directory) == []
+
+
+def test_a_process_that_cannot_be_named_is_not_taken_for_ourselves(tmp_path: Path) -> None:
+    source, target = directory(tmp_path, "source", cgroup_procs="0"), directory(tmp_path, "target")
+
+    with pytest.raises(AdoptionError, match="could not all be moved"):
+        move._move_all(source, target, time.monotonic() + 0.01)
+
+    assert (tmp_path / "target" / "cgroup.procs").read_text() == str(move.NO_PID)
+
+
+@pytest.fixture
+def own() -> Iterator[Cgroup]:
+    """A fresh cgroup in the real v2 hierarchy, removed afterwards."""
+    mounts = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
+    mount = next((mount for mount in mounts if os.access(f"{mount}/cgroup.procs", os.W_OK)), None)
+    if mount is None:
+        pytest.skip("needs a writable cgroup v2 hierarchy")
+    made = Cgroup(mount, f"/systemd-docker-move-{os.getpid()}")
+    made.make()
+    yield made
+    made.remove()
+
+
+def test_a_storm_is_frozen_and_moved_with_those_below(own: Cgroup) -> None:
+    source = own.child("source")
+    below = source.child("below")
+    source.make()
+    below.make()
+    script = "read _; echo started; while :; do (exec true); done"
+    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as storm:
+        below.attach(storm.pid)
+        assert storm.stdin is not None
+        assert storm.stdout is not None
+        storm.stdin.write(b"go\n")
+        storm.stdin.flush()
+        storm.stdout.readline()
+
+        move._take_over_unified(source, own, delegated=True)
+
+        assert not source.pids()
+        assert not below.pids()
+        assert storm.pid in own.child("payload").pids()
+        assert own.child("payload").wait_for("frozen 0", time.monotonic() + 5)
+        storm.kill()
+    assert own.child("payload").wait_for("populated 0", time.monotonic() + 5)
+
+
+def test_what_an_earlier_container_left_makes_way(own: Cgroup) -> None:
+    source, old = own.child("source"), own.child("payload").child("old")
+    source.make()
+    own.child("payload").make()
+    old.make()
+
+    move._take_over_unified(source, own, delegated=True)
+
+    assert not os.path.exists(old.directory)
+
+
+def test_waiting_for_an_event_has_an_end(own: Cgroup) -> None:
+    assert not own.wait_for("frozen 1", time.monotonic() + 0.01)
