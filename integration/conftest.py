@@ -10,6 +10,7 @@ import pytest
 
 from integration import audit, product
 from integration.cgroups import missing_hierarchy
+from integration.faults import FOUND, table
 from integration.machine import Machine, Spec
 from integration.report import report
 
@@ -108,3 +109,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         if isinstance(machine, Machine):
             outcome.sections.append((str(machine.spec), report(machine, item.stash[PHOTOGRAPH])))
     return outcome
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The fault table, where any of its rows was run."""
+    if FOUND:
+        terminalreporter.section("fault table")
+        for line in table(FOUND):
+            terminalreporter.write_line(line)

@@ -91,7 +91,26 @@ def _bpf(command: int, attr: ctypes.Structure) -> int:
     result: int = libc.syscall(
         ctypes.c_long(number), ctypes.c_int(command), ctypes.byref(attr), ctypes.c_uint(ctypes.sizeof(attr))
     )
+    return _checked("bpf", result)
+
+
+IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE = 0x8, 0x80, 0x100
+"""<linux/inotify.h>"""
+
+
+def inotify_init1(flags: int) -> int:
+    """An fd, the caller's; flags: os.O_NONBLOCK, os.O_CLOEXEC. OSError: EMFILE, the user has too many. inotify(7)."""
+    return _checked("inotify_init1", ctypes.CDLL(None, use_errno=True).inotify_init1(ctypes.c_int(flags)))
+
+
+def inotify_add_watch(fd: int, path: str, mask: int) -> int:
+    """The watch's number. Raises OSError: ENOENT, there is no such path; ENOSPC, the user has too many watches."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return _checked("inotify_add_watch", libc.inotify_add_watch(fd, os.fsencode(path), ctypes.c_uint32(mask)))
+
+
+def _checked(call: str, result: int) -> int:
     if result < 0:
         code = ctypes.get_errno()
-        raise OSError(code, f"bpf: {os.strerror(code)}")
+        raise OSError(code, f"{call}: {os.strerror(code)}")
     return result

@@ -36,6 +36,9 @@ STOP_MARGIN_SEC = 2
 
 MIN_STOP_TIMEOUT_SEC = 1
 
+MAX_PATIENCE_SEC = 24 * 3600
+"""For TimeoutStopSec=infinity."""
+
 NOTIFY_MOUNT = "/run/host/sd-notify"
 """Where the payload finds its notification socket; below /run/host/ as the Container Interface has it."""
 
@@ -58,6 +61,7 @@ class LaunchPlan:
     body:         the create request.
     pull:         "missing", "always", "never".
     remove:       whether the container is removed when it has ended, and a stopped one of its name before.
+    replace:      whether one of its name is removed before that runs.
     leader_is_main: whether the service manager gets the leader for MAINPID=.
     main_pid_hint:  what keeps it from that although nobody asked for it, "" if nothing.
     passes_signals_on: whether signals that do not stop go to the payload through us: not where the manager's own
@@ -77,6 +81,7 @@ class LaunchPlan:
     body: JsonObject
     pull: str
     remove: bool
+    replace: bool
     adoption: AdoptionPlan
     leader_is_main: bool
     main_pid_hint: str
@@ -148,6 +153,7 @@ def _launch_plan(
         body=body,
         pull=options.text("pull") or "missing",
         remove=options.switch("rm"),
+        replace=own.replace,
         adoption=adoption,
         leader_is_main=leader_is_main,
         passes_signals_on=options.switch("sig-proxy") and not leader_is_main,
@@ -192,8 +198,13 @@ def stop_timeout_sec(container_sec: int | None, properties: UnitProperties) -> i
     The container's own timeout, as far as it ends STOP_MARGIN_SEC before the unit's TimeoutStopSec=.
     """
     wanted = DEFAULT_STOP_TIMEOUT_SEC if container_sec is None else container_sec
+    return max(MIN_STOP_TIMEOUT_SEC, min(wanted, patience_sec(properties)))
+
+
+def patience_sec(properties: UnitProperties) -> int:
+    """How long we can go on after a signal to stop: TimeoutStopSec= less STOP_MARGIN_SEC."""
     longest = properties.timeout_stop_usec // 1_000_000 - STOP_MARGIN_SEC
-    return max(MIN_STOP_TIMEOUT_SEC, min(wanted, longest))
+    return max(MIN_STOP_TIMEOUT_SEC, min(longest, MAX_PATIENCE_SEC))
 
 
 def shares_manager_signals(adoption: AdoptionPlan, properties: UnitProperties) -> bool:

@@ -17,6 +17,7 @@ HELD = held(
     leader_is_main=True,
     files=("/run/x/notify",),
     directories=("/run/x",),
+    tails={1: (1.5, b"x")},
     frame=(b"\x01\0", 1, 0),
     early_output=b"\xff\0",
     exit_received=b"HTTP/1.1 200 OK\r\n\r\n",

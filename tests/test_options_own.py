@@ -33,6 +33,7 @@ DEFAULTS = OwnOptions(
     log_level="info",
     log_overflow="block",
     log_priority=(6, 3),
+    replace=False,
     help=False,
     version=False,
 )

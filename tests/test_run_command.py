@@ -72,6 +72,7 @@ def test_the_engine_is_asked_in_the_order_that_loses_nothing(engine: FakeEngine)
         "POST /containers/ID/wait",
         "POST /containers/ID/start",
         "GET /containers/ID/json",
+        "GET /events",
         "DELETE /containers/ID",
     ]
 

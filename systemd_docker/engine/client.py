@@ -43,6 +43,9 @@ ANSWER_TIMEOUT_SEC = 120
 """For every answer that does not wait for the container; creating and starting may wait for a slow volume driver."""
 
 
+_UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
+
+
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
     """What decides how a container can be made part of a unit; `GET /info`.
@@ -198,6 +201,26 @@ class Engine:
         """inspect() for who does not wait: the caller's exchange, for facts_of() once it is complete."""
         return self._open("GET", _container(container, "json"), {})
 
+    def ask_exit(self, container: str) -> wire.Exchange:
+        """wait() for a container that has been started already, without waiting for the subscription to stand: it
+        completes at once where the container has ended. The exchange is the caller's."""
+        return self._open("POST", _container(container, "wait"), {"condition": "not-running"})
+
+    def ask_log(self, container: str, *, since_sec: float) -> wire.Exchange:
+        """What the container has written since then (0.0: all), and writes until it ends, as far as the engine logs.
+
+        The exchange is the caller's; when it has its head, status 200, detach() it for a stream as attach()'s.
+        """
+        since = f"{since_sec:.9f}" if since_sec else ""
+        query = {"follow": "1", "stdout": "1", "stderr": "1", "since": since}
+        target = self._target(_container(container, "logs"), query)
+        return open_exchange(self.socket_path, wire.format_request("GET", target, version="HTTP/1.0"))
+
+    def ask_output(self, container: str) -> wire.Exchange:
+        """attach(), for a caller that goes on meanwhile; the exchange is the caller's, and upgrades."""
+        query = {"stream": "1", "stdout": "1", "stderr": "1"}
+        return self._open("POST", _container(container, "attach"), query, headers=_UPGRADE)
+
     def stop(self, container: str, *, timeout_sec: int | None) -> wire.Exchange:
         """Ask for the container's stop signal, and SIGKILL timeout_sec later. Completes when it has stopped.
 
@@ -216,7 +239,9 @@ class Engine:
         """Ask for one signal, e.g. "SIGHUP". The caller owns the exchange; a failure is in failure_of()."""
         return self._open("POST", _container(container, "kill"), {"signal": signal_name})
 
-    def events(self, container: str, actions: Sequence[str] = (), *, since_nsec: int = 0) -> wire.Exchange:
+    def events(
+        self, container: str, actions: Sequence[str] = (), *, since_nsec: int = 0, until_nsec: int = 0
+    ) -> wire.Exchange:
         """Subscribe to what becomes of a container; actions: ("die", "health_status"), or () for everything.
 
         The exchange is the caller's and has sent nothing yet: advance() it, and feed what came of its body to an
@@ -224,14 +249,13 @@ class Engine:
 
         since_nsec: what happened from then on comes as well, since the epoch and by the engine's clock; 0 for what
         is yet to come, where an event that happens while the engine is still answering may be missed: it sends the
-        headers before it subscribes.
+        headers before it subscribes. until_nsec: 0 for no end; else the answer completes with what has happened.
         """
         wanted: dict[str, JsonValue] = {"type": ["container"], "container": [container]}
         if actions:
             wanted["event"] = list(actions)
-        seconds, nanoseconds = divmod(since_nsec, 10**9)
-        since = f"{seconds}.{nanoseconds:09}" if since_nsec else ""
-        return self._open("GET", "/events", {"since": since, "filters": jsonobj.dump(wanted)})
+        query = {"since": _timestamp(since_nsec), "until": _timestamp(until_nsec), "filters": jsonobj.dump(wanted)}
+        return self._open("GET", "/events", query)
 
     def labelled(self, name: str, value: str) -> tuple[Listed, ...]:
         """All containers with this label, whether they run or not; the newest comes first."""
@@ -293,7 +317,7 @@ class Engine:
 
     def _upgrade(self, path: str, query: Mapping[str, str], body: bytes | None = None) -> Attachment:
         """A request whose connection carries a stream from then on."""
-        exchange = self._open("POST", path, query, body, headers={"Connection": "Upgrade", "Upgrade": "tcp"})
+        exchange = self._open("POST", path, query, body, headers=_UPGRADE)
         try:
             head = self._head(exchange)
             if not head.is_upgrade:
@@ -311,8 +335,10 @@ class Engine:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> wire.Exchange:
-        target = f"/v{self.api[0]}.{self.api[1]}{path}{_query(query)}"
-        return open_exchange(self.socket_path, wire.format_request(method, target, body, headers))
+        return open_exchange(self.socket_path, wire.format_request(method, self._target(path, query), body, headers))
+
+    def _target(self, path: str, query: Mapping[str, str]) -> str:
+        return f"/v{self.api[0]}.{self.api[1]}{path}{_query(query)}"
 
     def _head(self, exchange: wire.Exchange) -> wire.Head:
         return _answered(lambda: exchange.receive_head(self._wait, time.monotonic() + ANSWER_TIMEOUT_SEC))
@@ -466,6 +492,11 @@ def _query(query: Mapping[str, str]) -> str:
     """ "?a=1&b=x%20y"; what is empty is left out."""
     words = [f"{name}={wire.quote(value)}" for name, value in query.items() if value]
     return "?" + "&".join(words) if words else ""
+
+
+def _timestamp(nsec: int) -> str:
+    """ "seconds.nanoseconds"; "" for 0."""
+    return f"{nsec // 10**9}.{nsec % 10**9:09}" if nsec else ""
 
 
 def _version(text: str) -> tuple[int, int]:

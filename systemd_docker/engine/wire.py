@@ -288,15 +288,22 @@ class Exchange:
 
 
 def format_request(
-    method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    method: str,
+    target: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    version: str = "HTTP/1.1",
 ) -> bytes:
-    """A request's bytes; every connection carries one, so each says that it will be closed unless it is upgraded."""
+    """A request's bytes; every connection carries one, so each says that it will be closed unless it is upgraded.
+
+    version: "HTTP/1.0" for an answer that is not chunked: all bytes behind its head are its body's.
+    """
     fields = {"Host": "docker", "User-Agent": "systemd-docker", "Connection": "close", **(headers or {})}
     if body is not None:
         fields |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
     elif method != "GET" and method != "HEAD":
         fields["Content-Length"] = "0"
-    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+    lines = [f"{method} {target} {version}", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
     return "\r\n".join(lines).encode("ascii") + (body or b"")
 
 

@@ -26,6 +26,7 @@ class OwnOptions:
     env:       pass our own environment on to the container.
     pid_file:  where to write the leader's PID; "" for nowhere.
     exit_:     "same" dies as the container died, "code" exits with docker-run's 128+n.
+    replace:   remove a container that has the name of ours, even if it runs.
     print_:    "human", or "api" for JSON.
     journal:   "stream" passes output on as it comes, "fields" makes each line a record with Docker's fields.
     log_overflow: what happens while nobody takes output: "block" slows the payload down, "drop" loses it.
@@ -48,6 +49,7 @@ class OwnOptions:
     log_level: str
     log_overflow: str
     log_priority: tuple[int, int]
+    replace: bool
     help: bool
     version: bool
 
@@ -106,6 +108,7 @@ OWN_FLAGS = (
     switch("notify", "The same as --sdnotify=container", short="n"),
     Flag("pid-file", "FILE", "Write the PID of the container's first process to this file", short="p"),
     choice("print", "How --dry-run prints", "human|api", "human"),
+    switch("replace", "Remove a container that has the name already, even if it runs"),
     choice("sdnotify", "When READY=1 is said: once it runs, by the container, once it is healthy, never",
            "conmon|container|healthy|ignore", "conmon"),
     switch("version", "Print our version"),
@@ -142,6 +145,7 @@ def parse_own(argv: Sequence[str]) -> tuple[OwnOptions, tuple[str, ...]]:
         log_level=texts["log-level"],
         log_overflow=texts["log-overflow"],
         log_priority=priorities(texts["log-priority"]),
+        replace=switches["replace"],
         help=switches["help"],
         version=switches["version"],
     )

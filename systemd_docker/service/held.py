@@ -11,6 +11,10 @@ import os
 
 from systemd_docker.record import dataclass
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 NO_FD = -1
 
 
@@ -25,14 +29,19 @@ class Held:
     framed:              whether output comes in frames (no --tty).
     stop_signal:         as the engine shows it, "" for SIGTERM.
     stop_timeout_sec:    how long the payload has between that signal and SIGKILL.
+    patience_sec:        how long we may need for all of it once we were told to stop: TimeoutStopSec= cuts it off.
+    adoption, sweeps:    the strategy by which the container is part of the unit, and AdoptionPlan.sweep.
     leader_is_main:      whether the service manager takes the leader for the main process.
     shares_manager_signals:  whether what `systemctl kill` sends to the unit reaches the payload by itself.
     manager_signals_payload: whether `systemctl stop` sends it its stop signal by itself.
     passes_signals_on:   whether other signals that we get are the payload's.
     as_code:             whether a signal that ended the payload is reported as exit status 128 + n.
     removes:             whether the container goes when it has ended.
+    pid_file:            where the leader's PID is written, "" for nowhere.
     files, directories:  what else goes then, in this order.
     output_fd:           the container's output, non-blocking; frame: where in a frame it stands, see Demultiplexer.
+    output_is_log:       whether it is the engine's log, which begins before what was passed on last.
+    tails:               by stream, what of it was passed on last and when, see Tails.
     early_output:        bytes of it that were received and not passed on yet.
     exit_fd:             the engine's answer when the container has ended; exit_received: what came of it so far.
     pidfd:               the leader's.
@@ -62,15 +71,21 @@ class Held:
     framed: bool
     stop_signal: str
     stop_timeout_sec: int
+    patience_sec: int
+    adoption: str
+    sweeps: bool
     leader_is_main: bool
     shares_manager_signals: bool
     manager_signals_payload: bool
     passes_signals_on: bool
     as_code: bool
     removes: bool
+    pid_file: str
     files: tuple[str, ...]
     directories: tuple[str, ...]
     output_fd: int
+    output_is_log: bool
+    tails: Mapping[int, tuple[float, bytes]]
     frame: tuple[bytes, int, int]
     early_output: bytes
     exit_fd: int

@@ -33,8 +33,13 @@ def write_cid_file(path: str, container_id: str) -> None:
 
 def write_pid_file(path: str, leader: int, undo: contextlib.ExitStack) -> None:
     """The leader's PID, without a newline, at once and whole. Raises Error."""
-    temporary = f"{path}.{os.getpid()}"
     undo.callback(remove, path)
+    replace_pid_file(path, leader)
+
+
+def replace_pid_file(path: str, leader: int) -> None:
+    """The same, for a container that has another leader now. Raises Error."""
+    temporary = f"{path}.{os.getpid()}"
     try:
         with open(temporary, "w") as file:
             file.write(str(leader))

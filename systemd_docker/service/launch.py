@@ -7,8 +7,8 @@ import os
 from systemd_docker import log
 from systemd_docker.engine.client import Engine
 from systemd_docker.errors import EngineError, Error
-from systemd_docker.plan import UNIT_LABEL
 from systemd_docker.record import dataclass
+from systemd_docker.service import names
 from systemd_docker.service.held import NO_FD
 
 TYPE_CHECKING = False
@@ -21,8 +21,14 @@ if TYPE_CHECKING:
     from systemd_docker.plan import LaunchPlan
     from systemd_docker.unit import UnitContext
 
-CREATED_STATUS = ("created", "exited", "dead")
-"""States of a container that may be started or removed without ending anything; `GET /containers/ID/json`."""
+
+@dataclass(frozen=True, slots=True)
+class Obtained:
+    """A container that can be started, or runs already; is_new: it was created here."""
+
+    id: str
+    is_new: bool = False
+    runs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +67,28 @@ def launch(
     """
     # Undoing must not be cut short by the signal that asked for it: this engine waits for answers and nothing else.
     undoing = Engine(engine.socket_path, engine.api)
-    container_id, is_ours = _obtain(engine, plan, unit, pull)
-    if is_ours:
-        undo.callback(remove, undoing, container_id)
+    names.clear_leftovers(engine, plan, unit)
+    obtained = _obtain(engine, plan, unit, pull)
+    if obtained.is_new:
+        undo.callback(remove, undoing, obtained.id)
     if plan.needs_healthcheck:
         from systemd_docker.service.health import require_healthcheck
 
-        require_healthcheck(engine, plan.needs_healthcheck, plan.image, container_id)
-    output, exit_exchange = _start(engine, plan, container_id, undo, wants_output=wants_output)
+        require_healthcheck(engine, plan.needs_healthcheck, plan.image, obtained.id)
+    output, exit_exchange = _start(engine, plan, obtained, undo, wants_output=wants_output)
     on_started()
-    facts = engine.inspect(container_id)
+    facts = engine.inspect(obtained.id)
     leader, pidfd = _hold(facts.pid)
     if pidfd != NO_FD:
         undo.callback(os.close, pidfd)
-    return Container(container_id, facts.name or container_id[:12], leader, pidfd, facts, output, exit_exchange)
+    return Container(obtained.id, facts.name or obtained.id[:12], leader, pidfd, facts, output, exit_exchange)
 
 
 def _start(
-    engine: Engine, plan: LaunchPlan, container_id: str, undo: contextlib.ExitStack, *, wants_output: bool
+    engine: Engine, plan: LaunchPlan, obtained: Obtained, undo: contextlib.ExitStack, *, wants_output: bool
 ) -> tuple[Attachment | None, Exchange]:
     """Attached before it starts, so that no first line is missed; waited for before, so that no exit is."""
+    container_id = obtained.id
     output = None
     if wants_output:
         output = engine.attach(container_id)
@@ -88,7 +96,8 @@ def _start(
     exit_exchange = engine.wait(container_id)
     undo.callback(exit_exchange.close)
     try:
-        engine.start(container_id)
+        if not obtained.runs:
+            engine.start(container_id)
     except Error as error:
         raise error.while_doing(f"cannot start container '{plan.name or container_id[:12]}'") from None
     return output, exit_exchange
@@ -112,22 +121,21 @@ def _hold(leader: int) -> tuple[int, int]:
         return 0, NO_FD
 
 
-def _obtain(engine: Engine, plan: LaunchPlan, unit: UnitContext, pull: Callable[[], None]) -> tuple[str, bool]:
-    """(id of a container that can be started, whether it was created here)."""
+def _obtain(engine: Engine, plan: LaunchPlan, unit: UnitContext, pull: Callable[[], None]) -> Obtained:
     if plan.pull == "always":
         pull()
     try:
-        return _create(engine, plan), True
+        return Obtained(_create(engine, plan), is_new=True)
     except EngineError as error:
         if error.http_status == 404 and plan.pull == "missing":
             pull()
         elif error.http_status == 409 and plan.name:
-            if reused := _settle_name(engine, plan, unit):
-                return reused, False
+            if reused := names.settle(engine, plan, unit):
+                return Obtained(reused.id, runs=reused.running)
         else:
             raise _explained(error, plan) from None
     try:
-        return _create(engine, plan), True
+        return Obtained(_create(engine, plan), is_new=True)
     except EngineError as error:
         raise _explained(error, plan) from None
 
@@ -137,39 +145,6 @@ def _create(engine: Engine, plan: LaunchPlan) -> str:
     for warning in created.warnings:
         log.warning(f"{warning}, ignoring")
     return created.id
-
-
-def _settle_name(engine: Engine, plan: LaunchPlan, unit: UnitContext) -> str:
-    """The name is taken: the id of a container that is to be started again, or "": a leftover, now removed."""
-    try:
-        taken = engine.inspect(plan.name)
-    except EngineError as error:
-        if error.http_status == 404:
-            # Whoever had the name has gone since.
-            return ""
-        raise
-    owner = str(taken.labels.get(UNIT_LABEL, ""))
-    if taken.status not in CREATED_STATUS:
-        belongs = f" and belongs to {owner}" if owner else ""
-        raise Error(
-            f"cannot create container '{plan.name}': the name is in use by container {taken.id[:12]},"
-            f" which is {taken.status}{belongs}",
-            hint=f"Stop {owner} first, or give one of the two another --name."
-            if owner and owner != unit.name
-            else f"Stop it with 'docker rm --force {plan.name}', or use another --name.",
-        )
-    if plan.remove:
-        log.info(f"removing the stopped container {taken.id[:12]} that has the name '{plan.name}'")
-        engine.remove(taken.id)
-        return ""
-    if plan.adoption.cgroup_parent and taken.cgroup_parent != plan.adoption.cgroup_parent:
-        raise Error(
-            f"cannot start container '{plan.name}' again: it was created for another place in the cgroup tree,"
-            f" '{taken.cgroup_parent or 'the engine default'}'",
-            hint=f"Remove it with 'docker rm {plan.name}', or use --rm, which makes a new one at every start.",
-        )
-    log.info(f"starting the stopped container '{plan.name}' again as it was created; use --rm for a new one")
-    return taken.id
 
 
 def _explained(error: EngineError, plan: LaunchPlan) -> EngineError:

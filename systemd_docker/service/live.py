@@ -6,11 +6,13 @@ import os
 
 from systemd_docker import log
 from systemd_docker.service import held as held_room
-from systemd_docker.service.ending import ending_of
+from systemd_docker.service.ending import Outcome, ending_of
 from systemd_docker.service.loop import Loop
 from systemd_docker.service.mainpid import MainPid
+from systemd_docker.service.requests import Requests
 from systemd_docker.service.rest import rest
 from systemd_docker.service.signals import Signals
+from systemd_docker.service.stop import Stopper
 from systemd_docker.service.supervise import Supervisor
 
 TYPE_CHECKING = False
@@ -21,15 +23,47 @@ if TYPE_CHECKING:
 
 
 def live(held: Held, unit: UnitContext, signals: Signals, *, may_rest: bool = True) -> Ending:
-    """Supervise what is held until it has ended, and clear it away; how this process has to end."""
+    """Supervise what is held until it has ended, and clear it away; how this process has to end.
+
+    Raises EngineUnreachableError: the container has ended while the engine was away, and nobody knows how.
+    """
     loop = Loop()
-    main_pid = MainPid(held.notify_socket, is_leader=held.leader_is_main)
+    main_pid = MainPid(loop, held.notify_socket, is_leader=held.leader_is_main)
+    stopper = Stopper(loop, held, Requests(loop, held.socket_path, held.api))
     try:
-        supervisor = Supervisor(loop, held, main_pid)
-        outcome = supervisor.run(signals, rest=(lambda now: rest(now, unit.environ)) if may_rest else None)
+        while True:
+            supervisor = Supervisor(loop, held, main_pid, stopper)
+            exit_code = supervisor.run(signals, rest=(lambda now: rest(now, unit.environ)) if may_rest else None)
+            held = supervisor.now_held()
+            if exit_code is not None and stopper.stopped_by:
+                break
+            # Only who loses the engine, or a container that has ended by itself, pays for the room that searches.
+            from systemd_docker.service.search import search
+
+            found = search(held, exit_code, unit, loop, main_pid, stopper, signals)
+            held, exit_code = found.held, found.exit_code
+            if not found.goes_on:
+                break
+            may_rest = True
     finally:
+        main_pid.close()
         _clear(held)
-    return ending_of(outcome, as_code=held.as_code)
+    if exit_code is None:
+        exit_code = _unknown_exit_code(held, stopper)
+    return ending_of(Outcome(exit_code, stopper.stopped_by, stopper.killed), as_code=held.as_code)
+
+
+def _unknown_exit_code(held: Held, stopper: Stopper) -> int:
+    """A container that was to stop, and is dead, has stopped; else it is an error that nobody knows how it ended."""
+    if stopper.stopped_by:
+        log.warning(f"the engine has not said how container '{held.name}' has stopped, ignoring")
+        return 128 + stopper.stopped_by
+    from systemd_docker.errors import EngineUnreachableError
+
+    raise EngineUnreachableError(
+        f"container '{held.name}' has ended while the engine was away, which cannot say how",
+        hint="See 'systemctl status docker.service'.",
+    )
 
 
 def resume(held: Held, unit: UnitContext) -> Ending:

@@ -10,34 +10,61 @@ from systemd_docker.service.held import NO_FD
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from systemd_docker.sd_notify import Notifier
+    from systemd_docker.service.loop import Loop
 
 
 class MainPid:
-    """was_leader: the leader was the main process, and we have taken over again."""
+    """settled: the manager has acted on the last that it was told."""
 
-    def __init__(self, notify_socket: str, *, is_leader: bool) -> None:
+    def __init__(self, loop: Loop, notify_socket: str, *, is_leader: bool) -> None:
         """is_leader: whether the manager has been told of the leader."""
+        self._loop = loop
         self._notify_socket = notify_socket
         self._is_leader = is_leader
-        self.was_leader = False
+        self._barrier = NO_FD
 
-    def take_back(self) -> int:
-        """The leader is dead. An fd, the caller's, that hangs up when the manager takes us for main again; or NO_FD.
+    @property
+    def settled(self) -> bool:
+        return self._barrier == NO_FD
+
+    def give(self, leader: int) -> None:
+        """The container runs with another leader."""
+        from systemd_docker.sd_notify import Notifier
+
+        announce(Notifier(self._notify_socket), leader=leader, is_ready=False)
+        self._is_leader = True
+
+    def take_back(self, **more: int) -> None:
+        """The leader is dead: it is us again, until settled. more: what is said together with it.
 
         systemd cannot collect the exit status of a process that is not its child: ours is what it gets.
         """
-        from systemd_docker.sd_notify import Notifier
+        from systemd_docker.sd_notify import BARRIER_TIMEOUT_SEC, Notifier
 
-        if not self._is_leader:
-            return NO_FD
-        self._is_leader, self.was_leader = False, True
+        assignments = {**({"MAINPID": os.getpid()} if self._is_leader else {}), **more}
+        if not assignments:
+            return
+        self._is_leader = False
         notifier = Notifier(self._notify_socket)
         try:
-            notifier.notify(MAINPID=os.getpid())
-            return notifier.start_barrier()
+            notifier.notify(**assignments)
+            self._drop_barrier()
+            self._barrier = notifier.start_barrier()
         except OSError as error:
             log.warning(f"cannot reach the service manager, ignoring: {error}")
-            return NO_FD
+            return
+        if self._barrier != NO_FD:
+            self._loop.watch(self._barrier, 0, self._drop_barrier)
+            self._loop.after(BARRIER_TIMEOUT_SEC, self._drop_barrier)
+
+    def close(self) -> None:
+        self._drop_barrier()
+
+    def _drop_barrier(self) -> None:
+        if self._barrier != NO_FD:
+            self._loop.unwatch(self._barrier)
+            os.close(self._barrier)
+            self._barrier = NO_FD
 
 
 def announce(notifier: Notifier, *, leader: int, is_ready: bool) -> None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import select
 import stat
+import time
 
 from systemd_docker import log
 from systemd_docker.engine import frames
+from systemd_docker.service.seam import Seam, Tails
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from systemd_docker.service.loop import Loop
     from systemd_docker.service.records import RecordSink
+    from systemd_docker.service.seam import Plain
 
     LineState = tuple[bytes, int, bytes, int]
     """(bytes of a line whose end has not come, its parts sent so far, their id, their priority)."""
@@ -151,11 +154,14 @@ class Relay:
         demultiplexer: frames.Demultiplexer,
         sinks: Mapping[int, ByteSink | RecordSink],
         early: bytes,
+        tails: Mapping[int, Plain] | None = None,
         *,
         drops: bool = False,
+        is_log: bool = False,
     ) -> None:
         """stream: non-blocking; sinks: by frames.STDOUT, frames.STDERR; early: what came already.
 
+        tails: what was passed on last; is_log: the stream begins before that.
         drops: what a reader does not take at once is dropped and counted, instead of slowing the payload down.
         """
         self.finished = False
@@ -170,6 +176,8 @@ class Relay:
         self._waiting_for = -1
         self._broken: set[int] = set()
         self._has_ended = False
+        self._tails = Tails(tails or {})
+        self._seam = Seam(tails or {}) if is_log else None
         self._accept(memoryview(early))
 
     @property
@@ -181,6 +189,16 @@ class Relay:
     def unfinished(self) -> tuple[LineState, LineState]:
         """What the two sinks keep of a line whose end has not come."""
         return self._sinks[frames.STDOUT].state, self._sinks[frames.STDERR].state
+
+    @property
+    def tails(self) -> dict[int, Plain]:
+        """What was passed on last, by stream."""
+        return self._tails.plain()
+
+    @property
+    def is_searching(self) -> bool:
+        """Whether what was passed on last has not come by in the log yet."""
+        return self._seam is not None and not self._seam.finished
 
     @property
     def is_behind(self) -> bool:
@@ -204,7 +222,7 @@ class Relay:
         except BlockingIOError:
             return
         except OSError as error:
-            log.warning(f"the engine broke off the container's output, ignoring: {error}")
+            log.debug(f"the engine broke off the container's output: {error}")
             received_bytes = 0
         if received_bytes:
             self._accept(memoryview(self._buffer)[:received_bytes])
@@ -213,11 +231,13 @@ class Relay:
 
     def _accept(self, data: memoryview) -> None:
         try:
-            self._pieces = list(self._demultiplexer.feed(data))
+            pieces = list(self._demultiplexer.feed(data))
         except frames.FrameError as error:
             log.warning(f"the container's output cannot be followed any further, ignoring: {error}")
             self._end()
             return
+        self._pieces = list(self._seam.feed(pieces)) if self._seam is not None and self.is_searching else pieces
+        self._tails.add(self._pieces, time.time())
         self._on_writable()
 
     def _end(self) -> None:

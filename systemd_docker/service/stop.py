@@ -7,6 +7,8 @@ knows the container's stop signal and reaches the payload in every namespace.
 
 from __future__ import annotations
 
+import time
+
 from systemd_docker import log
 from systemd_docker.service.held import NO_FD
 from systemd_docker.service.signals import ABORT_SIGNAL, STOP_SIGNALS
@@ -28,7 +30,9 @@ ENGINE_GRACE_SEC = 2
 class Stopper:
     """What becomes of the signals that reach us while the container runs.
 
+    held:       what is to be stopped.
     stopped_by: the first signal to stop, or 0.
+    deadline:   when all has to be over, monotonic, once there was one.
     killed:     whether we had to ask for SIGKILL.
     """
 
@@ -36,58 +40,62 @@ class Stopper:
         self.stopped_by = 0
         self.killed = False
         self._loop = loop
-        self._held = held
-        self._requests = requests
+        self.deadline = 0.0
+        self.held = held
+        self.requests = requests
 
     def handle(self, signo: int) -> None:
         if signo == ABORT_SIGNAL:
             self._abort(signo)
         elif signo not in STOP_SIGNALS:
-            if self._held.passes_signals_on:
-                self._ask(lambda engine: engine.kill(self._held.id, str(signo)))
+            if self.held.passes_signals_on:
+                self._ask(lambda engine: engine.kill(self.held.id, str(signo)))
         elif self.stopped_by:
             self._kill()
         else:
             self.stopped_by = signo
+            self.deadline = time.monotonic() + self.held.patience_sec
             self._stop()
 
     def _stop(self) -> None:
-        timeout_sec = self._held.stop_timeout_sec
-        if self._held.manager_signals_payload:
+        timeout_sec = self.held.stop_timeout_sec
+        if self.held.manager_signals_payload:
             self._loop.after(timeout_sec, self._kill)
             return
         self._loop.after(timeout_sec + ENGINE_GRACE_SEC, self._kill)
         # The engine's SIGKILL is as much ours as one that we ask for: it comes by the deadline we set.
         self._loop.after(timeout_sec, self._expect_kill)
-        self._ask(lambda engine: engine.stop(self._held.id, timeout_sec=timeout_sec))
+        self._ask(lambda engine: engine.stop(self.held.id, timeout_sec=timeout_sec))
 
     def _abort(self, signo: int) -> None:
         """The watchdog has had enough. A payload that hangs may not even take SIGABRT, nor does one without handler
         that is its namespace's PID 1: so it has as long as for a stop, and no longer."""
         self.stopped_by = self.stopped_by or signo
-        self._loop.after(self._held.stop_timeout_sec, self._kill)
-        if not self._held.shares_manager_signals:
-            self._ask(lambda engine: engine.kill(self._held.id, str(signo)))
+        self._loop.after(self.held.stop_timeout_sec, self._kill)
+        if not self.held.shares_manager_signals:
+            self._ask(lambda engine: engine.kill(self.held.id, str(signo)))
 
     def _expect_kill(self) -> None:
         self.killed = True
 
     def _kill(self) -> None:
         if not self.killed:
-            log.notice(f"container '{self._held.name}' has not stopped in time and is killed")
+            log.notice(f"container '{self.held.name}' has not stopped in time and is killed")
         self.killed = True
-        if not self._ask(lambda engine: engine.kill(self._held.id, "SIGKILL")):
+        if not self._ask(lambda engine: engine.kill(self.held.id, "SIGKILL")):
             self._kill_leader()
+        # An engine that takes the request may still not act on it.
+        self._loop.after(ENGINE_GRACE_SEC, self._kill_leader)
 
     def _kill_leader(self) -> None:
         """SIGKILL without the engine's help; the kernel ends the rest of the PID namespace with it."""
-        if self._held.pidfd != NO_FD:
+        if self.held.pidfd != NO_FD:
             import signal
 
             try:
-                signal.pidfd_send_signal(self._held.pidfd, signal.SIGKILL)
+                signal.pidfd_send_signal(self.held.pidfd, signal.SIGKILL)
             except OSError as error:
                 log.debug(f"cannot kill the leader: {error.strerror}")
 
     def _ask(self, ask: Callable[[Engine], Exchange]) -> bool:
-        return self._requests.send("the engine does not pass a signal on", ask)
+        return self.requests.send("the engine does not pass a signal on", ask)

@@ -10,12 +10,9 @@ import select
 
 from systemd_docker import log
 from systemd_docker.engine import frames
-from systemd_docker.service.ending import Outcome
 from systemd_docker.service.held import NO_FD
 from systemd_docker.service.relay import ByteSink, Relay
-from systemd_docker.service.requests import Requests
 from systemd_docker.service.rest import REST_AFTER_SEC
-from systemd_docker.service.stop import Stopper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,32 +24,39 @@ if TYPE_CHECKING:
     from systemd_docker.service.mainpid import MainPid
     from systemd_docker.service.records import RecordSink
     from systemd_docker.service.reports import Reports
+    from systemd_docker.service.requests import Requests
     from systemd_docker.service.signals import Signals
+    from systemd_docker.service.stop import Stopper
 
 DRAIN_TIMEOUT_SEC = 10
 """How long the last output may take when the container has ended: its reader is slower than any we know, or stuck."""
+
+SILENCE_SEC = 10
+"""How long an engine may take to notice that a leader is dead; then it is taken for one that has gone away."""
 
 
 class Supervisor:
     """The sources of events of one running container, and when it is over."""
 
-    def __init__(self, loop: Loop, held: Held, main_pid: MainPid) -> None:
+    def __init__(self, loop: Loop, held: Held, main_pid: MainPid, stopper: Stopper) -> None:
         """Raises EngineUnreachableError."""
         self._loop = loop
         self._held = held
         self._main_pid = main_pid
-        self._requests = Requests(loop, held.socket_path, held.api)
-        self._stopper = Stopper(loop, held, self._requests)
+        self._stopper = stopper
+        self._requests = stopper.requests
         self._reports = _reports(loop, held, self._requests)
         self._relay = _relay(loop, held) if held.output_fd != NO_FD else None
         self._exit: Exchange | None = None
         self._exit_code: int | None = None
-        self._barrier = NO_FD
+        self._is_lost = False
+        self._is_dead = False
+        self._has_ended = False
 
-    def run(self, signals: Signals, *, rest: Callable[[Held], None] | None = None) -> Outcome:
-        """rest: called with what is held, once, when nothing is going on; see service.rest.
+    def run(self, signals: Signals, *, rest: Callable[[Held], None] | None = None) -> int | None:
+        """The container's exit code; None where the engine went away, or does not answer, before it could tell.
 
-        Raises EngineUnreachableError where the engine went away and took the container's exit code with it.
+        rest: called with what is held, once, when nothing is going on; see service.rest.
         """
 
         def on_signal() -> None:
@@ -61,8 +65,10 @@ class Supervisor:
 
         def rest_if_idle() -> None:
             assert rest is not None
+            if self._has_ended:
+                return
             if self._is_idle():
-                rest(self._now_held())
+                rest(self.now_held())
             else:
                 self._loop.after(REST_AFTER_SEC, rest_if_idle)
 
@@ -79,39 +85,45 @@ class Supervisor:
         finally:
             for fd in (signals.fileno(), held.exit_fd, held.pidfd):
                 loop.unwatch(fd)
-            self._drop_barrier()
+            self._has_ended = True
             self._requests.close()
+            if self._exit is not None:
+                self._exit.close()
             if self._reports is not None:
                 self._reports.drain()
                 self._reports.close()
             if self._relay is not None:
                 self._relay.close()
-        assert self._exit_code is not None
-        return Outcome(self._exit_code, self._stopper.stopped_by, self._stopper.killed)
+        return self._exit_code
 
     def _is_over(self) -> bool:
+        if self._is_lost and self._exit_code is None:
+            # What an engine that is silent has not sent yet, its log has.
+            return self._main_pid.settled and (self._relay is None or not self._relay.is_behind)
         return (
-            self._exit_code is not None and self._barrier == NO_FD and (self._relay is None or self._relay.finished)
+            self._exit_code is not None and self._main_pid.settled and (self._relay is None or self._relay.finished)
         )
 
     def _is_idle(self) -> bool:
         """Whether everything that we know is in what we hold, and the leader lives."""
         is_behind = self._relay is not None and (self._relay.is_behind or self._relay.finished)
-        is_busy = self._exit is not None or self._main_pid.was_leader or self._stopper.stopped_by
+        is_busy = self._exit is not None or self._is_dead or self._stopper.stopped_by
         return not (is_busy or is_behind or self._requests.are_open)
 
-    def _now_held(self) -> Held:
+    def now_held(self) -> Held:
+        """What is held, as far as output has come."""
         from systemd_docker.record import replace
 
-        now = self._held
-        if self._relay is not None:
-            now = replace(now, frame=self._relay.frame, early_output=b"", unfinished=self._relay.unfinished)
+        now, relay = self._held, self._relay
+        if relay is not None:
+            is_log = now.output_is_log and relay.is_searching
+            now = replace(now, frame=relay.frame, early_output=b"", unfinished=relay.unfinished)
+            now = replace(now, tails=relay.tails, output_is_log=is_log)
         return self._reports.now_held(now) if self._reports else now
 
     def _on_exit_answer(self) -> None:
         from systemd_docker.engine.client import exit_of
         from systemd_docker.engine.wire import Exchange
-        from systemd_docker.errors import EngineUnreachableError
 
         if self._exit is None:
             # The exchange's own descriptor, so that what we hold stays ours to close.
@@ -119,33 +131,26 @@ class Supervisor:
         try:
             self._exit.advance()
         except OSError as error:
-            raise EngineUnreachableError(
-                f"the engine went away while container '{self._held.name}' ran: {error}",
-                hint="See 'systemctl status docker.service'.",
-            ) from error
+            log.debug(f"the engine went away while container '{self._held.name}' ran: {error}")
+            self._loop.unwatch(self._held.exit_fd)
+            self._is_lost = True
+            return
         if self._exit.complete:
             self._loop.unwatch(self._held.exit_fd)
-            self._exit.close()
             self._exit_code = exit_of(self._exit)
             # A leader whose death has not been seen yet is dead all the same.
             self._on_leader_death()
             self._loop.after(DRAIN_TIMEOUT_SEC, self._give_up_output)
 
     def _on_leader_death(self) -> None:
-        from systemd_docker.sd_notify import BARRIER_TIMEOUT_SEC
-
+        self._is_dead = True
         self._loop.unwatch(self._held.pidfd)
-        barrier = self._main_pid.take_back()
-        if barrier != NO_FD:
-            self._barrier = barrier
-            self._loop.watch(barrier, 0, self._drop_barrier)
-            self._loop.after(BARRIER_TIMEOUT_SEC, self._drop_barrier)
+        self._main_pid.take_back()
+        self._loop.after(min(SILENCE_SEC, self._held.patience_sec), self._expect_answer)
 
-    def _drop_barrier(self) -> None:
-        if self._barrier != NO_FD:
-            self._loop.unwatch(self._barrier)
-            os.close(self._barrier)
-            self._barrier = NO_FD
+    def _expect_answer(self) -> None:
+        if self._exit_code is None:
+            self._is_lost = True
 
     def _give_up_output(self) -> None:
         if self._relay is not None and not self._relay.finished:
@@ -167,7 +172,16 @@ def _reports(loop: Loop, held: Held, requests: Requests) -> Reports | None:
 
 def _relay(loop: Loop, held: Held) -> Relay:
     demultiplexer = frames.Demultiplexer(framed=held.framed, state=held.frame)
-    return Relay(loop, held.output_fd, demultiplexer, _sinks(held), held.early_output, drops=held.drops_output)
+    return Relay(
+        loop,
+        held.output_fd,
+        demultiplexer,
+        _sinks(held),
+        held.early_output,
+        held.tails,
+        drops=held.drops_output,
+        is_log=held.output_is_log,
+    )
 
 
 def _sinks(held: Held) -> Mapping[int, ByteSink | RecordSink]:

@@ -266,6 +266,28 @@ def attach(engine: FakeEngine, exchange: Exchange, name: str) -> None:
     raise HungUpError
 
 
+def logs(engine: FakeEngine, exchange: Exchange, name: str) -> None:
+    """All runs' output, and more until the container ends; in HTTP/1.0, as no other request of ours."""
+    query = exchange.call.query
+    with engine.changed:
+        container = engine.find(name)
+        if (container.request.get("HostConfig") or {}).get("LogConfig", {}).get("Type") == "none":
+            raise StatusError(501, "configured logging driver does not support reading")
+        last = len(container.runs) - 1
+        old = [output for run in container.runs[:last] for output in run.output]
+    exchange.connection.send(encode_head("200 OK", {"Content-Type": "application/vnd.docker.multiplexed-stream"}))
+    wanted = [stream for stream, word in ((1, "stdout"), (2, "stderr")) if query.get(word) == "1"]
+    seen = 0
+    output = old or _next_output(engine, exchange, container, last, seen)
+    while output:
+        for stream, data in output:
+            if stream in wanted:
+                exchange.connection.send(container.encoded(stream, data))
+        seen += 0 if output is old else len(output)
+        output = _next_output(engine, exchange, container, last, seen)
+    raise HungUpError
+
+
 def _attach_head(engine: FakeEngine, exchange: Exchange, container: Container) -> bytes:
     framed = not container.has_tty and engine.api_version >= "1.42"
     kind = {"Content-Type": f"application/vnd.docker.{'multiplexed' if framed else 'raw'}-stream"}
@@ -331,6 +353,9 @@ def events(engine: FakeEngine, exchange: Exchange) -> None:
         seen = sum(event["timeNano"] < since for event in engine.events) if since else len(engine.events)
     exchange.connection.begin_chunks(200, engine.headers | JSON)
     for number in itertools.count(seen):
+        if query.get("until") and number >= len(engine.events):
+            exchange.connection.end_chunks()
+            return
         event = _event(engine, exchange, number)
         if _matches(event, filters):
             exchange.connection.send_chunk(compact(event) + b"\n")
@@ -401,6 +426,7 @@ ENDPOINTS: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("POST", "/containers/([^/]+)/update", update),
     ("POST", "/containers/([^/]+)/wait", wait),
     ("POST", "/containers/([^/]+)/attach", attach),
+    ("GET", "/containers/([^/]+)/logs", logs),
     ("POST", "/containers/([^/]+)/exec", create_exec),
     ("POST", "/exec/([^/]+)/start", start_exec),
     ("GET", "/exec/([^/]+)/json", inspect_exec),

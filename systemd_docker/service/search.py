@@ -1,0 +1,128 @@
+"""What is done, and said to the service manager, while it is not known what has become of the container."""
+
+from __future__ import annotations
+
+import select
+import signal
+import time
+
+from systemd_docker import log
+from systemd_docker.adoption import AdoptionPlan
+from systemd_docker.engine.client import Engine
+from systemd_docker.errors import AdoptionError, Error
+from systemd_docker.record import dataclass, replace
+from systemd_docker.service import adopt, idfiles
+from systemd_docker.service.held import NO_FD
+from systemd_docker.service.whereabouts import Ended, Whereabouts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from systemd_docker.service.held import Held
+    from systemd_docker.service.loop import Loop
+    from systemd_docker.service.mainpid import MainPid
+    from systemd_docker.service.reports import Reports
+    from systemd_docker.service.signals import Signals
+    from systemd_docker.service.stop import Stopper
+    from systemd_docker.unit import UnitContext
+
+RETURN_TIMEOUT_SEC = 60
+"""How long the engine may take to come back and tell how a container has ended that is dead already. Until then a
+restart of the unit would only find that there is no engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """goes_on: the container runs, or has more to say; else it has ended with exit_code, None where nobody knows."""
+
+    held: Held
+    goes_on: bool
+    exit_code: int | None = None
+
+
+def search(
+    held: Held,
+    exit_code: int | None,
+    unit: UnitContext,
+    loop: Loop,
+    main_pid: MainPid,
+    stopper: Stopper,
+    signals: Signals,
+) -> Found:
+    """exit_code: what the engine has said of the end, None where it has gone away.
+
+    Descriptors in the record that are replaced are closed.
+    """
+    whereabouts = Whereabouts(loop, held, Engine(held.socket_path, held.api), exit_code)
+    is_dead = exit_code is not None
+
+    def on_signal() -> None:
+        for signo in signals.read():
+            stopper.handle(signo)
+        if stopper.stopped_by and is_dead:
+            whereabouts.give_up()
+
+    def on_leader_death() -> None:
+        nonlocal is_dead
+        is_dead = True
+        loop.unwatch(held.pidfd)
+        # The unit does not claim to run while nothing does.
+        main_pid.take_back(STOPPING=1)
+        limit_sec = stopper.deadline - time.monotonic() if stopper.stopped_by else held.patience_sec
+        loop.after(max(0.0, min(limit_sec, RETURN_TIMEOUT_SEC)), whereabouts.give_up)
+
+    loop.watch(signals.fileno(), select.POLLIN, on_signal)
+    if not is_dead and held.pidfd != NO_FD:
+        loop.watch(held.pidfd, select.POLLIN, on_leader_death)
+    reports = _payload_reports(loop, held, stopper)
+    try:
+        whereabouts.begin()
+        loop.run_until(lambda: whereabouts.found is not None and main_pid.settled)
+    finally:
+        whereabouts.close()
+        if reports is not None:
+            reports.drain()
+            reports.close()
+        for fd in (signals.fileno(), held.pidfd):
+            loop.unwatch(fd)
+    if isinstance(whereabouts.found, Ended):
+        known = whereabouts.found.exit_code
+        # An engine that does not even say how it ended removes nothing either: the next start does.
+        return Found(held if known is not None else replace(held, removes=False), goes_on=False, exit_code=known)
+    assert whereabouts.found is not None
+    stopper.held = whereabouts.found
+    return Found(_taken_up(whereabouts.found, held, unit, main_pid), goes_on=True)
+
+
+def _payload_reports(loop: Loop, held: Held, stopper: Stopper) -> Reports | None:
+    """What the payload says goes on meanwhile, its WATCHDOG=1 above all; its health only the engine knows."""
+    if held.notify_fd == NO_FD:
+        return None
+    from systemd_docker.service.reports import Reports
+
+    watchdog = "health" if held.watchdog == "engine" else held.watchdog
+    return Reports(loop, replace(held, healthcheck="", watchdog=watchdog), stopper.requests)
+
+
+def _taken_up(held: Held, before: Held, unit: UnitContext, main_pid: MainPid) -> Held:
+    """What has to be told of a container that goes on."""
+    if held.leader == before.leader:
+        log.info(f"the engine is back, and container '{held.name}' has gone on meanwhile")
+        return held
+    if not held.leader:
+        return held
+    log.info(f"container '{held.name}' was started again, with process {held.leader}")
+    if held.pid_file:
+        try:
+            idfiles.replace_pid_file(held.pid_file, held.leader)
+        except Error as error:
+            log.warning(f"{error}, ignoring")
+    plan = AdoptionPlan(held.adoption, "as before", sweep=held.sweeps)
+    try:
+        adopt.adopt(plan, unit, held.id, held.leader)
+    except AdoptionError as error:
+        log.error(f"{error}; container '{held.name}' is killed")
+        signal.pidfd_send_signal(held.pidfd, signal.SIGKILL)
+        return held
+    if held.leader_is_main:
+        main_pid.give(held.leader)
+    return held
