@@ -66,6 +66,38 @@ def test_of_a_thousand_short_lived_senders_none_is_lost(machine: Machine, record
     assert recorder.datagrams()[1:] == [f"STATUS={number}" for number in range(1, 1001)]
 
 
+FLOOD = """
+import os, socket
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+    sock.connect(os.environ["NOTIFY_SOCKET"])
+    while True:
+        sock.send(b"WATCHDOG=1")
+"""
+
+
+def test_a_flood_reaches_systemd_as_a_trickle_and_does_not_keep_us_from_stopping(
+    machine: Machine, recorder: Recorder
+) -> None:
+    machine.write("/srv/flood.py", FLOOD)
+    options = f"--rm --init --name web {HOST_TOOLS}"
+    text = recorder.unit("exec python3 /srv/flood.py", options=options, own="--sdnotify=container")
+    machine.install_unit("web.service", text)
+    machine.run("systemctl start web")
+    poll(lambda: len(recorder.datagrams()) > 300, what="the flood")
+
+    before, begin = len(recorder.datagrams()), uptime_sec(machine)
+    poll(lambda: len(recorder.datagrams()) > before + 500, what="more of it")
+    rate = (len(recorder.datagrams()) - before) / (uptime_sec(machine) - begin)
+
+    assert rate < 400
+    machine.run("systemctl stop web", timeout_sec=5)
+    assert machine.show("web", "Result") == "success"
+
+
+def uptime_sec(machine: Machine) -> float:
+    return float(machine.run("cut -d ' ' -f 1 /proc/uptime"))
+
+
 GARBAGE = """
 import os, random, socket
 words = [b"READY", b"STATUS", b"MAINPID", b"WATCHDOG_USEC", b"BARRIER", b"FDSTORE", b"FDNAME", b"ERRNO", b"BUSERROR",

@@ -275,3 +275,41 @@ def test_systemd_restarts_what_was_killed_for_its_health(machine: Machine) -> No
     poll(lambda: machine.show("web", "NRestarts") == "1", what="the restart")
     wait_until(machine, "web", "active")
     assert leader(machine) != before
+
+
+def wait_until_it_rests(machine: Machine) -> None:
+    """Until the wrapper has executed itself again and forgotten all that it was not told to remember."""
+    wrapper = machine.run("cat /sys/fs/cgroup/system.slice/web.service/supervisor/cgroup.procs")
+    poll(
+        lambda: machine.attempt(f"grep -q SYSTEMD_DOCKER_RESUME= /proc/{wrapper}/environ").returncode == 0,
+        what="the wrapper to rest",
+    )
+
+
+def test_a_wrapper_that_rests_says_ready_when_the_container_is_healthy(machine: Machine) -> None:
+    options = f"--rm --init --name web {HEALTHCHECK} --health-start-period 60s"
+    installed(machine, unit("exec sleep 60", options=options, own="--sdnotify=healthy"))
+    machine.run("systemctl start --no-block web")
+    poll(lambda: machine.attempt("docker inspect web").returncode == 0, what="the container")
+    wait_until_it_rests(machine)
+    assert machine.show("web", "ActiveState") == "activating"
+
+    machine.run("docker exec web touch /well")
+
+    wait_until(machine, "web", "active")
+    poll(lambda: machine.show("web", "StatusText").endswith("(healthy)"), what="the status to follow")
+
+
+def test_a_wrapper_that_rests_knows_what_the_container_said(machine: Machine) -> None:
+    options = f"--rm --init --name web {HEALTHCHECK} {HOST_TOOLS}"
+    command = "touch /well; systemd-notify --ready --status=serving; exec sleep 60"
+    installed(machine, unit(command, options=options, own="--notify"))
+    machine.expect_journal("container 'web' is unhealthy, ignoring")
+    machine.run("systemctl start web")
+    wait_until_it_rests(machine)
+
+    machine.run("docker exec web rm /well")
+
+    poll(lambda: machine.show("web", "StatusText") == "serving (unhealthy)", what="the status to follow")
+    machine.run("docker exec web systemd-notify --status='still serving'")
+    assert machine.show("web", "StatusText") == "still serving (unhealthy)"
