@@ -313,3 +313,32 @@ def test_a_wrapper_that_rests_knows_what_the_container_said(machine: Machine) ->
     poll(lambda: machine.show("web", "StatusText") == "serving (unhealthy)", what="the status to follow")
     machine.run("docker exec web systemd-notify --status='still serving'")
     assert machine.show("web", "StatusText") == "still serving (unhealthy)"
+
+
+def test_an_unhealthy_container_that_is_restarted_leaves_the_unit_active(machine: Machine) -> None:
+    options = f"--rm --init --name web {HEALTHCHECK}"
+    installed(machine, unit("touch /well; exec sleep 60", options=options, own="--health-on-failure=restart"))
+    machine.expect_journal("container 'web' is unhealthy, restarting it")
+    machine.run("systemctl start web")
+    before, container = leader(machine), machine.run("docker inspect --format '{{.Id}}' web")
+
+    machine.run("docker exec web rm /well")
+
+    poll(lambda: leader(machine) not in (before, "0"), what="the restart")
+    poll(lambda: machine.show("web", "MainPID") == leader(machine), what="the unit to follow")
+    poll(lambda: machine.show("web", "StatusText").endswith("(healthy)"), what="its health")
+    assert machine.show("web", "ActiveState") == "active"
+    assert machine.run("docker inspect --format '{{.Id}}' web") == container
+
+
+def test_a_container_that_is_restarted_keeps_its_socket(machine: Machine) -> None:
+    command = 'systemd-notify --ready --status="run $(cat /runs | wc -l)"; echo >>/runs; exec sleep 60'
+    options = f"--rm --init --name web {HOST_TOOLS}"
+    installed(machine, unit(f"touch /runs; {command}", options=options, own="--notify"))
+    machine.run("systemctl start web")
+    assert machine.show("web", "StatusText") == "run 0"
+
+    machine.run("docker restart web")
+
+    poll(lambda: machine.show("web", "StatusText") == "run 1", what="what the restarted container says")
+    assert machine.show("web", "ActiveState") == "active"
