@@ -5,7 +5,7 @@ The way of a command line, left to right; each noun is a frozen record made by o
     argv                       options.grammar, .own  -> RunOptions, OwnOptions
     RunOptions, client's side  options.request        -> CreateRequest       what docker would ask the engine for
     environ, /proc/self        unit                   -> UnitContext
-    systemctl show             systemctl, unit        -> UnitProperties      asked before the engine's work, read after
+    systemctl show             systemctl, unit        -> UnitProperties      asked first, read last
     the engine's /info         engine.client          -> EngineInfo
     all of these               adoption, plan (pure)  -> LaunchPlan          the request, the adoption, who is main
     LaunchPlan                 service.launch         -> Container           created, attached, waited for, started
