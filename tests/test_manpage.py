@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from integration.faults import FAULTS
 from systemd_docker.commands import manpage
 from systemd_docker.commands.manpage import PageError
 
@@ -90,3 +91,11 @@ def test_a_page_is_called_as_its_title_says(page: Path) -> None:
     name, _, section = page.stem.rpartition(".")
 
     assert page.read_text().startswith(f"# {name}({section})\n\n## NAME\n\n{name} - ")
+
+
+def test_the_fault_table_is_the_tests() -> None:
+    text = next(page for page in PAGES if page.stem == "systemd-docker-faults.7").read_text()
+
+    for fault in FAULTS:
+        state = fault.state.removesuffix("/success") if fault.state.startswith("active") else fault.state
+        assert f"| {fault.what} | {state} | {fault.container} |" in text

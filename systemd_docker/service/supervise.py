@@ -34,6 +34,9 @@ DRAIN_TIMEOUT_SEC = 10
 SILENCE_SEC = 10
 """How long an engine may take to notice that a leader is dead; then it is taken for one that has gone away."""
 
+OUTPUT_END_SEC = 2
+"""Between the end of the output and the engine's word that the container has ended; else it was another run's end."""
+
 
 class Supervisor:
     """The sources of events of one running container, and when it is over."""
@@ -51,6 +54,7 @@ class Supervisor:
         self._exit_code: int | None = None
         self._is_lost = False
         self._is_dead = False
+        self._has_output_ended = False
         self._has_ended = False
 
     def run(self, signals: Signals, *, rest: Callable[[Held], None] | None = None) -> int | None:
@@ -97,6 +101,9 @@ class Supervisor:
         return self._exit_code
 
     def _is_over(self) -> bool:
+        if self._relay is not None and self._relay.finished and not self._has_output_ended:
+            self._has_output_ended = True
+            self._loop.after(OUTPUT_END_SEC, self._expect_answer)
         if self._is_lost and self._exit_code is None:
             # What an engine that is silent has not sent yet, its log has.
             return self._main_pid.settled and (self._relay is None or not self._relay.is_behind)
