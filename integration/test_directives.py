@@ -114,6 +114,8 @@ FLAGS = ["--privileged", "--pid=host", "--cgroupns=host", "--userns=host", "--in
 @pytest.mark.parametrize("own", ["", "--adopt=move"])
 @pytest.mark.parametrize("flag", FLAGS)
 def test_containers_that_share_the_hosts_namespaces_are_adopted(machine: Machine, flag: str, own: str) -> None:
+    if flag == "--privileged" and machine.spec.suite == "bookworm":
+        pytest.skip("its runc cannot give a container all capabilities inside a machine, nor can docker run")
     machine.install_unit("web.service", unit(TRAP, own=own, options=f"--rm --name web {flag}"))
     machine.run("systemctl start web")
 
