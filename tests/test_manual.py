@@ -11,6 +11,7 @@ from systemd_docker import cli, errors
 from systemd_docker.options.flags import FLAGS, Flag
 from systemd_docker.options.own import OWN_FLAGS
 from systemd_docker.service.proxy import PASSED
+from tests.differential.differences import DIFFERENCES
 
 PAGE = (Path(errors.__file__).parent / "resources/man/systemd-docker.1.md").read_text()
 
@@ -64,3 +65,9 @@ def test_every_assignment_that_is_passed_on_is_there() -> None:
 
     assert documented >= passed
     assert documented - passed <= {"MAINPID", "NOTIFYACCESS"}
+
+
+def test_every_deliberate_difference_is_there_and_no_other() -> None:
+    documented = [line for line in section("DIFFERENCES FROM DOCKER-RUN").splitlines() if line.startswith("- ")]
+
+    assert documented == [f"- `{difference.line}`: {difference.why}" for difference in DIFFERENCES]
