@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from integration import bench_clients, bench_measures, product
 from integration.bench_clients import CLIENTS, DOCKER, DRIVER, OURS, PODMAN
 from integration.bench_figures import Figures, Limit, table
+from integration.bench_plot import svg
 from integration.machine import Spec
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 MEASURES = ("once", "start", "idle", "relay")
 
-IDLE_SEC = {1: 30, 20: 20, 100: 10}
+IDLE_SEC = {1: 20, 20: 20, 100: 20}
 """How long wake-ups are counted: many units take less time to show the same."""
 
 LIMITS = (
@@ -121,13 +122,15 @@ def _about(versions: str) -> str:
 def _report(figures: Figures, about: str, output: Path | None) -> None:
     measured = {client for _, medians in figures.rows() for client in medians}
     print(about)
-    print(table(figures, [client for client in (OURS, DOCKER, PODMAN, DRIVER) if client in measured], DOCKER))
+    clients = [client for client in (OURS, DOCKER, PODMAN, DRIVER) if client in measured]
+    print(table(figures, clients, DOCKER))
     verdicts = [verdict for limit in LIMITS if (verdict := limit.judge(figures))]
     print("\n".join(verdicts))
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         content = {"machine": about, "figures": figures.as_json(), "limits": verdicts}
         (output / "bench.json").write_text(json.dumps(content, indent=1) + "\n")
+        (output / "bench.svg").write_text(svg(figures, clients, DOCKER))
 
 
 if __name__ == "__main__":

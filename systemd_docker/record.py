@@ -56,7 +56,9 @@ if not TYPE_CHECKING:
     def _initializer(name: str, fields: tuple[str, ...], defaults: dict[str, Any]) -> Any:
         known = frozenset(fields)
 
-        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        set_field = object.__setattr__
+
+        def arrange(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
             if len(args) > len(fields):
                 raise TypeError(f"{name} takes {len(fields)} fields, got {len(args)}")
             values = dict(zip(fields, args, strict=False))
@@ -65,8 +67,12 @@ if not TYPE_CHECKING:
             values = {**defaults, **values, **kwargs}
             if missing := known - values.keys():
                 raise TypeError(f"{name}: missing fields: {', '.join(sorted(missing))}")
-            for field, value in values.items():
-                object.__setattr__(self, field, value)
+            return tuple(values[field] for field in fields)
+
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+            values = args if len(args) == len(fields) and not kwargs else arrange(args, kwargs)
+            for field, value in zip(fields, values, strict=True):
+                set_field(self, field, value)
 
         return __init__
 
