@@ -105,8 +105,6 @@ FAULTS = (
           "same", payload=RELOADS),
     Fault("systemctl kill -s KILL --kill-whom=main", "systemctl kill -s KILL --kill-whom=main web", "failed/signal",
           "gone"),
-    # Nobody is left who could say how the leader died, which is not systemd's child.
-    Fault("systemctl kill -s KILL", "systemctl kill -s KILL web", "inactive/success", "gone"),
     Fault("systemctl kill -s KILL, --main-pid=wrapper", "systemctl kill -s KILL web", "failed/signal", "gone",
           own=WRAPPER_IS_MAIN),
     Fault("systemctl reload, ExecReload=systemd-docker kill -s HUP", "systemctl reload web", "active/success", "same",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from systemd_docker.engine import client, wire
+from systemd_docker.engine.events import Event
 from systemd_docker.record import replace
 from systemd_docker.service import held as held_room
 from systemd_docker.service import whereabouts as room
@@ -173,3 +174,22 @@ def test_a_stop_from_outside_is_the_end_after_a_while(engine: FakeEngine, contai
         assert found_by(loop, whereabouts) == Ended(143)
 
     assert time.monotonic() - begin >= room.RESTART_GRACE_SEC
+
+
+@pytest.mark.parametrize(
+    ("actions", "stopped"),
+    [
+        ("start die", 0),
+        ("start kill die", 3),
+        ("start kill die start", 3),
+        ("start kill die start die", 0),
+        ("start kill die start kill die", 6),
+        ("start kill", 2),
+        ("start kill die destroy", 0),
+        ("", 0),
+    ],
+)
+def test_what_the_engine_was_asked_for(actions: str, stopped: int) -> None:
+    events = tuple(Event(action, "", "c", number, {}) for number, action in enumerate(actions.split(), start=1))
+
+    assert room._stopped_at(events) == stopped

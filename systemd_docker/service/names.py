@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 CREATED_STATUS = ("created", "exited", "dead")
 """States of a container that may be started or removed without ending anything; `GET /containers/ID/json`."""
 
-LIVE_STATES = ("active", "activating", "reloading", "refreshing", "deactivating", "maintenance")
-"""ActiveState= of a unit that may need its container; org.freedesktop.systemd1(5)."""
+DEAD_STATES = ("inactive", "failed")
+"""ActiveState= of a unit that does not need its container; org.freedesktop.systemd1(5)."""
 
 SHOW_TIMEOUT_SEC = 5
 
@@ -112,4 +112,4 @@ def _other_live_unit(taken: ContainerFacts, unit: UnitContext) -> str:
     except (OSError, TimeoutError) as error:
         log.warning(f"cannot tell whether {owner} is active, ignoring: {error}")
         return owner
-    return owner if state in LIVE_STATES else ""
+    return "" if state in DEAD_STATES else owner

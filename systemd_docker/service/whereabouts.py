@@ -94,16 +94,16 @@ class Whereabouts:
 
         def judge(exchange: Exchange) -> None:
             events = _events(exchange.parser.take_body())
-            if any(event.action == "kill" for event in events) and not any(
-                event.action == "destroy" for event in events
-            ):
-                self._hold_for_restart(exit_code, now_nsec)
+            stopped_nsec = _stopped_at(events)
+            if stopped_nsec:
+                # The next start may be behind us already.
+                self._hold_for_restart(exit_code, stopped_nsec + 1)
             else:
                 self.give_up()
 
         self._ask(
             lambda: self._engine.events(
-                self._held.id, ("kill", "destroy"), since_nsec=begin_nsec, until_nsec=now_nsec
+                self._held.id, ("kill", "die", "start", "destroy"), since_nsec=begin_nsec, until_nsec=now_nsec
             ),
             judge,
             self.give_up,
@@ -325,6 +325,24 @@ def _watch_directory(path: str) -> int:
         os.close(fd)
         return NO_FD
     return fd
+
+
+def _stopped_at(events: tuple[Event, ...]) -> int:
+    """When the last end was, if the engine had been asked for it and the container is still there; else 0."""
+    asked_nsec = stopped_nsec = 0
+    for event in events:
+        match event.action:
+            case "kill":
+                asked_nsec = event.time_nsec
+            case "die":
+                stopped_nsec = event.time_nsec if asked_nsec else 0
+                asked_nsec = 0
+            case "start":
+                asked_nsec = 0
+            case "destroy":
+                return 0
+    # An engine may tell of the end a moment after it has answered who waited for it.
+    return asked_nsec or stopped_nsec
 
 
 def _events(data: bytes) -> tuple[Event, ...]:
