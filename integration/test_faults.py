@@ -14,7 +14,7 @@ from integration.machine import Machine, poll
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 LINES_BETWEEN = 10
 """How many lines the journal has before a fault, and has to have more of where the unit goes on."""

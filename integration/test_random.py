@@ -16,7 +16,7 @@ from integration.faults import KILL_ENGINE, OBEYS, Fault
 from integration.machine import Machine, Spec, poll
 from integration.test_faults import set_live_restore
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(600)]
 
 STEPS = int(os.environ.get("SYSTEMD_DOCKER_TEST_STEPS", "300"))
 
