@@ -305,6 +305,35 @@ def test_output_goes_to_a_file_where_the_unit_says_so(machine: Machine, journal:
     machine.run("rm /tmp/web.out")
 
 
+def test_standard_input_is_the_payloads_where_the_unit_has_one(machine: Machine, journal: Journal) -> None:
+    service = ("StandardInput=data", "StandardInputText=one\\ntwo")
+    machine.install_unit("web.service", unit("cat; echo end", options="--rm -i --name web", service=service))
+
+    machine.run("systemctl start web")
+
+    wait_until(machine, "web", "inactive")
+    assert machine.show("web", "Result") == "success"
+    assert journal.lines("web", "web") == ["one", "two", "end"]
+
+
+def test_the_engines_socket_and_credentials_go_in_when_asked(machine: Machine, journal: Journal) -> None:
+    machine.write("/tmp/docker/config.json", '{"auths": {"registry.example": {"auth": "dTpw"}}}')
+    service = ("Environment=DOCKER_CONFIG=/tmp/docker",)
+    command = (
+        "ls -l $DOCKER_CONFIG/config.json | cut -c1-10; cat $DOCKER_CONFIG/config.json; echo; ls /var/run/docker.sock"
+    )
+    options = "--rm --use-api-socket --name web"
+    machine.install_unit("web.service", unit(command, options=options, service=service))
+
+    machine.run("systemctl start web")
+
+    wait_until(machine, "web", "inactive")
+    mode, config, socket = journal.lines("web", "web")
+    assert (mode, socket) == ("-rw-------", "/var/run/docker.sock")
+    assert "registry.example" in config
+    machine.run("rm -r /tmp/docker")
+
+
 def test_a_leftover_of_the_name_is_replaced(machine: Machine) -> None:
     machine.install_unit("web.service", unit(TRAP))
     left = machine.run("docker create --name web busybox:musl true")

@@ -72,6 +72,8 @@ class LaunchPlan:
                   for nobody, where the unit has no watchdog.
     watchdog_usec: WatchdogSec=, 0 for none.
     health_on_failure: "none", "kill", "restart", "stop".
+    wants_input:  whether the payload gets our standard input.
+    docker_config: credentials that have to be in the container before it starts, None for nothing.
     otherwise:    what to do if the engine cannot create the container where this plan's adoption wants it.
     """
 
@@ -91,6 +93,8 @@ class LaunchPlan:
     watchdog: str = ""
     watchdog_usec: int = 0
     health_on_failure: str = "none"
+    wants_input: bool = False
+    docker_config: JsonObject | None = None
     otherwise: LaunchPlan | None = None
 
     @property
@@ -159,6 +163,8 @@ def _launch_plan(
         passes_signals_on=options.switch("sig-proxy") and not leader_is_main,
         main_pid_hint=hint if unit.notify_socket else "",
         notify_directory=directory,
+        wants_input=options.switch("interactive"),
+        docker_config=request.docker_config,
         ready=ready,
         watchdog=watchdog,
         watchdog_usec=unit.watchdog_usec,

@@ -19,12 +19,14 @@ from tests.fakes.images import Pull
 ROOT = Path(__file__).parent.parent
 
 
-def command(engine: FakeEngine, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+def command(
+    engine: FakeEngine, *words: str, environ: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "systemd_docker", *words],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DOCKER_HOST": f"unix://{engine.path}"}
         | dict(environ or {}),
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -266,3 +268,41 @@ def test_help_and_version_need_no_engine(words: list[str], tmp_path: Path) -> No
 
     assert "systemd-docker" in result.stdout
     assert result.stderr == ""
+
+
+def test_standard_input_is_the_containers_where_there_is_one(engine: FakeEngine) -> None:
+    engine.script = RUNS
+    process = command(
+        engine, "--adopt=none", "run", "--rm", "-i", "--name", "web", "busybox:musl", stdin=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    process.stdin.write("hello\n" * 20_000)
+    process.stdin.close()
+    process.stdin = None
+    engine.wait_for(lambda: engine.matching("POST /containers/*/start"), what="the start")
+    web = engine.find("web")
+    engine.wait_for(lambda: web.stdin_closed, what="the end of the input")
+    engine.finish("web", 0)
+
+    assert finish(process)[0] == 0
+    assert bytes(web.stdin) == b"hello\n" * 20_000
+    assert engine.matching("POST /containers/*/attach")[0].query["stdin"] == "1"
+
+
+def test_plain_needs_no_unit(engine: FakeEngine) -> None:
+    returncode, stdout, _ = finish(command(engine, "run", "busybox:musl", environ={"SYSTEMD_DOCKER_PLAIN": "1"}))
+
+    assert (returncode, stdout) == (0, "hello\n")
+    assert "Labels" not in engine.matching("POST /containers/create")[0].json()
+
+
+def test_credentials_are_in_the_container_before_it_starts(engine: FakeEngine, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {"registry.example": {"auth": "dTpw"}}}))
+
+    returncode, _, stderr = run(engine, "--use-api-socket", "busybox:musl", DOCKER_CONFIG=str(tmp_path))
+
+    put = [str(call) for call in engine.requests].index(str(engine.matching("PUT /containers/*/archive")[0]))
+    start = [str(call) for call in engine.requests].index(str(engine.matching("POST /containers/*/start")[0]))
+    assert returncode == 0, stderr
+    assert put < start
+    assert b"registry.example" in engine.matching("PUT /containers/*/archive")[0].body

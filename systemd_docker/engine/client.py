@@ -165,9 +165,18 @@ class Engine:
         warnings = tuple(str(warning) for warning in jsonobj.get_or(obj, "Warnings", []))
         return Created(_expect(obj, "Id"), warnings)
 
-    def attach(self, container: str, *, logs: bool = False) -> Attachment:
-        """Subscribe to the output; from the container's first byte on if it was not started yet, or with logs."""
-        query = {"stream": "1", "stdout": "1", "stderr": "1", "logs": "1" if logs else ""}
+    def attach(self, container: str, *, logs: bool = False, stdin: bool = False) -> Attachment:
+        """Subscribe to the output; from the container's first byte on if it was not started yet, or with logs.
+
+        stdin: what is written to the stream is the container's standard input.
+        """
+        query = {
+            "stream": "1",
+            "stdout": "1",
+            "stderr": "1",
+            "logs": "1" if logs else "",
+            "stdin": "1" if stdin else "",
+        }
         return self._upgrade(_container(container, "attach"), query)
 
     def wait(self, container: str, *, condition: str = "next-exit") -> wire.Exchange:
@@ -295,6 +304,11 @@ class Engine:
             if error.http_status not in (404, 409):
                 raise
 
+    def put_archive(self, container: str, directory: str, archive: bytes) -> None:
+        """Unpack a tar archive in the container's directory, whether it runs or not; `PUT /containers/ID/archive`."""
+        path = _container(container, "archive")
+        self._answer("PUT", path, {"path": directory}, archive, {"Content-Type": "application/x-tar"})
+
     def _json(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> JsonObject:
@@ -303,9 +317,14 @@ class Engine:
         return _parse(text) if text else {}
 
     def _answer(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, body: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> bytes:
-        exchange = self._open(method, path, query or {}, body)
+        exchange = self._open(method, path, query or {}, body, headers)
         try:
             head = self._head(exchange)
             text = self._rest(exchange)

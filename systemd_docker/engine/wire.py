@@ -298,11 +298,12 @@ def format_request(
 
     version: "HTTP/1.0" for an answer that is not chunked: all bytes behind its head are its body's.
     """
-    fields = {"Host": "docker", "User-Agent": "systemd-docker", "Connection": "close", **(headers or {})}
+    fields = {"Host": "docker", "User-Agent": "systemd-docker", "Connection": "close"}
     if body is not None:
         fields |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
     elif method != "GET" and method != "HEAD":
         fields["Content-Length"] = "0"
+    fields |= headers or {}
     lines = [f"{method} {target} {version}", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
     return "\r\n".join(lines).encode("ascii") + (body or b"")
 

@@ -45,6 +45,7 @@ class Held:
     early_output:        bytes of it that were received and not passed on yet.
     exit_fd:             the engine's answer when the container has ended; exit_received: what came of it so far.
     pidfd:               the leader's.
+    stdin_fd:            a duplicate of output_fd that standard input is written to.
     stdout_fd, stderr_fd: where output goes.
     record_fields:       what each record to the journal says of the container; b"" where output goes as it comes.
     priorities:          of standard output and standard error, in such records.
@@ -91,6 +92,7 @@ class Held:
     exit_fd: int
     exit_received: bytes
     pidfd: int
+    stdin_fd: int
     stdout_fd: int
     stderr_fd: int
     record_fields: bytes
@@ -111,7 +113,15 @@ class Held:
 
     def fds(self) -> tuple[int, ...]:
         """The descriptors there are."""
-        numbers = (self.output_fd, self.exit_fd, self.pidfd, self.stdout_fd, self.stderr_fd, self.notify_fd)
+        numbers = (
+            self.output_fd,
+            self.exit_fd,
+            self.pidfd,
+            self.stdin_fd,
+            self.stdout_fd,
+            self.stderr_fd,
+            self.notify_fd,
+        )
         return tuple(fd for fd in numbers if fd != NO_FD)
 
 

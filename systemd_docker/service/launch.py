@@ -75,6 +75,10 @@ def launch(
         from systemd_docker.service.health import require_healthcheck
 
         require_healthcheck(engine, plan.needs_healthcheck, plan.image, obtained.id)
+    if obtained.is_new and plan.docker_config is not None:
+        from systemd_docker.service.secrets import put_docker_config
+
+        put_docker_config(engine, obtained.id, plan.docker_config)
     output, exit_exchange = _start(engine, plan, obtained, undo, wants_output=wants_output)
     on_started()
     facts = engine.inspect(obtained.id)
@@ -91,7 +95,7 @@ def _start(
     container_id = obtained.id
     output = None
     if wants_output:
-        output = engine.attach(container_id)
+        output = engine.attach(container_id, stdin=plan.wants_input)
         undo.callback(output.stream.close)
     exit_exchange = engine.wait(container_id)
     undo.callback(exit_exchange.close)

@@ -10,7 +10,7 @@ from systemd_docker import unit as unit_room
 from systemd_docker.engine import client, wire
 from systemd_docker.errors import Error, UsageError
 from systemd_docker.options.request import Client, create_request
-from systemd_docker.record import dataclass
+from systemd_docker.record import dataclass, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def prepare(
     finally:
         if question is not None:
             question.close()
+    # What is compared with docker's request is compared anywhere, and not only in a unit.
+    own = replace(own, adopt="none") if unit.is_plain else own
     made = plan.make_plan(own, options, request, unit, properties, info, plain=unit.is_plain)
     return Prepared(made, properties, info)
 
@@ -77,7 +79,9 @@ def client_side(unit: UnitContext, engine: client.Engine) -> Client:
         config=_read_config(unit.docker_config_path),
         api=engine.api,
         socket_path=engine.socket_path,
+        terminal_size=_terminal_size(),
         stdin_usable=_is_stdin_usable(),
+        stdin_terminal=os.isatty(0),
     )
 
 
@@ -99,6 +103,16 @@ def _read_config(path: str) -> JsonObject:
         # The docker CLI goes on without it as well.
         log.warning(f"cannot read '{path}', ignoring: {error}")
         return {}
+
+
+def _terminal_size() -> tuple[int, int] | None:
+    """(rows, columns) where standard output is a terminal."""
+    try:
+        columns, rows = os.get_terminal_size(1)
+    except OSError:
+        # ENOTTY, EBADF: it is none.
+        return None
+    return rows, columns
 
 
 def _is_stdin_usable() -> bool:

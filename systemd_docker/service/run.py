@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 
 from systemd_docker import log
@@ -153,6 +154,7 @@ def _hold(
         stdout_fd, stderr_fd = sinks.open_sinks(unit, container.name, own.log_priority, as_records=as_records)
     shared = f"{plan.notify_directory}/{NOTIFY_SHARED_DIRECTORY}"
     socket_files = (f"{shared}/{NOTIFY_SOCKET_NAME}",) if plan.notify_directory else ()
+    output_fd = output.stream.detach() if output else NO_FD
     return Held(
         socket_path=engine.socket_path,
         api=engine.api,
@@ -177,7 +179,7 @@ def _hold(
             *((shared, plan.notify_directory) if plan.notify_directory else ()),
             *adopt.leftovers(plan.adoption, unit),
         ),
-        output_fd=output.stream.detach() if output else NO_FD,
+        output_fd=output_fd,
         output_is_log=False,
         tails={},
         frame=frames.BEGINNING,
@@ -185,6 +187,7 @@ def _hold(
         exit_fd=exit_fd,
         exit_received=exit_received,
         pidfd=container.pidfd,
+        stdin_fd=os.dup(output_fd) if plan.wants_input and output_fd != NO_FD else NO_FD,
         stdout_fd=stdout_fd,
         stderr_fd=stderr_fd,
         record_fields=_record_fields(container, plan) if as_records else b"",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from systemd_docker.engine.wire import Exchange
     from systemd_docker.service.held import Held
+    from systemd_docker.service.input import Input
     from systemd_docker.service.loop import Loop
     from systemd_docker.service.mainpid import MainPid
     from systemd_docker.service.records import RecordSink
@@ -50,6 +51,7 @@ class Supervisor:
         self._requests = stopper.requests
         self._reports = _reports(loop, held, self._requests)
         self._relay = _relay(loop, held) if held.output_fd != NO_FD else None
+        self._input = _input(loop, held) if held.stdin_fd != NO_FD else None
         self._exit: Exchange | None = None
         self._exit_code: int | None = None
         self._is_lost = False
@@ -98,6 +100,8 @@ class Supervisor:
                 self._reports.close()
             if self._relay is not None:
                 self._relay.close()
+            if self._input is not None:
+                self._input.close()
         return self._exit_code
 
     def _is_over(self) -> bool:
@@ -114,6 +118,7 @@ class Supervisor:
     def _is_idle(self) -> bool:
         """Whether everything that we know is in what we hold, and the leader lives."""
         is_behind = self._relay is not None and (self._relay.is_behind or self._relay.finished)
+        is_behind = is_behind or (self._input is not None and self._input.is_behind)
         is_busy = self._exit is not None or self._is_dead or self._stopper.stopped_by
         return not (is_busy or is_behind or self._requests.are_open)
 
@@ -175,6 +180,12 @@ def _reports(loop: Loop, held: Held, requests: Requests) -> Reports | None:
     from systemd_docker.service.reports import Reports
 
     return Reports(loop, held, requests)
+
+
+def _input(loop: Loop, held: Held) -> Input:
+    from systemd_docker.service.input import Input
+
+    return Input(loop, held.stdin_fd)
 
 
 def _relay(loop: Loop, held: Held) -> Relay:

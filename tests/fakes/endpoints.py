@@ -190,6 +190,11 @@ def resize(engine: FakeEngine, exchange: Exchange, name: str) -> None:
     engine.answer(exchange, 200, b"", **TEXT)
 
 
+def archive(engine: FakeEngine, exchange: Exchange, name: str) -> None:
+    engine.find(name)
+    engine.answer(exchange, 200, b"", **TEXT)
+
+
 def rename(engine: FakeEngine, exchange: Exchange, name: str) -> None:
     with engine.changed:
         container = engine.find(name)
@@ -417,6 +422,7 @@ ENDPOINTS: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("GET", "/containers/([^/]+)/json", inspect),
     ("POST", "/containers/([^/]+)/start", start),
     ("POST", "/containers/([^/]+)/stop", stop),
+    ("PUT", "/containers/([^/]+)/archive", archive),
     ("POST", "/containers/([^/]+)/restart", restart),
     ("POST", "/containers/([^/]+)/kill", kill),
     ("POST", "/containers/([^/]+)/pause", pause),
