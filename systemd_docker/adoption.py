@@ -15,7 +15,7 @@ from systemd_docker.unit import INFINITY_USEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from systemd_docker.engine.client import EngineInfo
+    from systemd_docker.engine.facts import EngineInfo
     from systemd_docker.jsonobj import JsonObject, JsonValue
     from systemd_docker.options.grammar import RunOptions
     from systemd_docker.unit import UnitContext, UnitProperties

@@ -35,13 +35,15 @@ def main() -> NoReturn:
 def run_command(argv: Sequence[str]) -> Ending:
     """Run one command line; how this process has to end."""
     from systemd_docker import unit as unit_room
-    from systemd_docker.service import live, rest
+    from systemd_docker.service import rest
     from systemd_docker.service.ending import Ending
 
     unit = unit_room.read_unit()
     log.messages.level_prefix = unit.stderr_is_journal
     try:
         if (held := rest.resumed(unit.environ)) is not None:
+            from systemd_docker.service import live
+
             return live.resume(held, unit)
         return _dispatch(argv, unit)
     except Error as error:
@@ -110,10 +112,10 @@ def _run(own: OwnOptions, argv: Sequence[str], unit: UnitContext) -> Ending:
         from systemd_docker.commands import dry_run
 
         return Ending(dry_run.main(own, options, unit))
-    from systemd_docker.service.asking import ask
+    from systemd_docker.service.asking import Questions
 
-    # While systemctl looks it up, the rest is imported.
-    question = ask(unit)
+    # While the engine and the service manager look it up, the rest is imported.
+    questions = Questions(unit)
     from systemd_docker.service.run import run
 
-    return run(own, options, unit, question)
+    return run(own, options, unit, questions)

@@ -1,8 +1,10 @@
-"""Typed reads from parsed JSON: the engine's answers are untyped until they pass through here."""
+"""Typed reads from parsed JSON: the engine's answers are untyped until they pass through here.
+
+The module json is imported when it is first needed: with re and enum it takes as long as half of our own rooms, which
+is time that the engine works on its first answer, and memory that a resting service can do without.
+"""
 
 from __future__ import annotations
-
-import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,10 +22,7 @@ class JsonError(ValueError):
 
 def parse_object(text: bytes | str) -> dict[str, JsonValue]:
     """One JSON object, or JsonError."""
-    try:
-        value: JsonValue = json.loads(text)
-    except ValueError as error:
-        raise JsonError(f"not JSON: {error}") from None
+    value = _parse(text)
     if not isinstance(value, dict):
         raise JsonError(f"expected an object, got {type(value).__name__}")
     return value
@@ -31,10 +30,7 @@ def parse_object(text: bytes | str) -> dict[str, JsonValue]:
 
 def parse_objects(text: bytes | str) -> list[JsonObject]:
     """An array of objects, or JsonError."""
-    try:
-        value: JsonValue = json.loads(text)
-    except ValueError as error:
-        raise JsonError(f"not JSON: {error}") from None
+    value = _parse(text)
     if not isinstance(value, list):
         raise JsonError(f"expected an array, got {type(value).__name__}")
     return [item for item in value if isinstance(item, dict)]
@@ -42,8 +38,20 @@ def parse_objects(text: bytes | str) -> list[JsonObject]:
 
 def dump(value: JsonValue) -> str:
     """Compact JSON text; surrogates of undecodable argv bytes become the replacement character, as in Go."""
+    import json
+
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _parse(text: bytes | str) -> JsonValue:
+    import json
+
+    try:
+        value: JsonValue = json.loads(text)
+    except ValueError as error:
+        raise JsonError(f"not JSON: {error}") from None
+    return value
 
 
 def get(obj: JsonObject, key: str, kind: type[T]) -> T:

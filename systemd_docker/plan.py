@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from systemd_docker.adoption import AdoptionPlan
-    from systemd_docker.engine.client import EngineInfo
+    from systemd_docker.engine.facts import EngineInfo
     from systemd_docker.jsonobj import JsonObject, JsonValue
     from systemd_docker.options.grammar import RunOptions
     from systemd_docker.options.own import OwnOptions
@@ -73,6 +73,7 @@ class LaunchPlan:
     watchdog_usec: WatchdogSec=, 0 for none.
     health_on_failure: "none", "kill", "restart", "stop".
     wants_input:  whether the payload gets our standard input.
+    wants_output: whether its output is relayed.
     docker_config: credentials that have to be in the container before it starts, None for nothing.
     otherwise:    what to do if the engine cannot create the container where this plan's adoption wants it.
     """
@@ -94,6 +95,7 @@ class LaunchPlan:
     watchdog_usec: int = 0
     health_on_failure: str = "none"
     wants_input: bool = False
+    wants_output: bool = True
     docker_config: JsonObject | None = None
     otherwise: LaunchPlan | None = None
 
@@ -164,6 +166,7 @@ def _launch_plan(
         main_pid_hint=hint if unit.notify_socket else "",
         notify_directory=directory,
         wants_input=options.switch("interactive"),
+        wants_output=own.logs,
         docker_config=request.docker_config,
         ready=ready,
         watchdog=watchdog,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from systemd_docker import cgroup, journal
+from systemd_docker.errors import Error
 from systemd_docker.record import dataclass, replace
 
 TYPE_CHECKING = False
@@ -133,6 +134,17 @@ def read_unit(environ: Mapping[str, str] | None = None, proc: str = "/proc") -> 
 def without_notifications(unit: UnitContext) -> UnitContext:
     """The context of somebody whom the service manager does not listen to."""
     return replace(unit, notify_socket="", watchdog_usec=0)
+
+
+def engine_socket(unit: UnitContext) -> str:
+    """The local engine's. Raises Error: $DOCKER_HOST names an engine that is not local."""
+    scheme, _, path = unit.engine_address.partition("://")
+    if scheme != "unix" or not path.startswith("/"):
+        raise Error(
+            f"the engine at '{unit.engine_address}' is not on this host, so its containers cannot be part of a unit",
+            hint=f"Set DOCKER_HOST=unix://{DEFAULT_SOCKET}, or leave it unset.",
+        )
+    return path
 
 
 def service_of(path: str) -> tuple[str, str]:

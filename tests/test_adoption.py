@@ -7,7 +7,7 @@ import pytest
 from systemd_docker import adoption
 from systemd_docker.adoption import CONFIGURED_RUNTIME, SHIM_RUNTIME, AdoptionPlan, choose_adoptions
 from systemd_docker.cgroup import Cgroup
-from systemd_docker.engine.client import EngineInfo
+from systemd_docker.engine.facts import EngineInfo
 from systemd_docker.errors import AdoptionError
 from systemd_docker.options.grammar import parse_run
 from systemd_docker.record import replace

@@ -38,8 +38,9 @@ RESTING = "from systemd_docker import cli, unit; from systemd_docker.service imp
 STARTING = f"""{RESTING}
 from systemd_docker.options.own import parse_own
 from systemd_docker.options.grammar import parse_run
-from systemd_docker.service import asking
+from systemd_docker.service import asking, search
 from systemd_docker.service.run import run
+from systemd_docker.service.takeover import take_over
 from systemd_docker.service.stop import Stopper
 from systemd_docker.service.supervise import Supervisor
 parse_own(["--sdnotify=conmon", "run"])

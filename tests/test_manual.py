@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from systemd_docker import cli, errors
-from systemd_docker.options.flags import FLAGS, Flag
+from systemd_docker.options.flags import FLAGS
 from systemd_docker.options.own import OWN_FLAGS
+from systemd_docker.options.pflag import Flag
 from systemd_docker.service.proxy import PASSED
 from tests.differential.differences import DIFFERENCES
 

@@ -9,6 +9,7 @@ from systemd_docker.options.own import parse_own
 from systemd_docker.plan import INVOCATION_LABEL, UNIT_LABEL, LaunchPlan
 from systemd_docker.record import replace
 from systemd_docker.service import names, prepare
+from systemd_docker.service.asking import Questions
 from systemd_docker.unit import UnitContext, read_unit
 from tests.fakes.containers import RUNS, Container
 from tests.fakes.engine import FakeEngine
@@ -23,7 +24,7 @@ def plan_of(engine: FakeEngine, *words: str, own: str = "") -> LaunchPlan:
     options = parse_run([*words, "busybox:musl"])
     parsed = parse_own(["--adopt=none", *own.split()])[0]
     unit = replace(unit_of(engine), name="")
-    return prepare.prepare(parsed, options, unit, client.connect(engine.path), None).plan
+    return prepare.prepare(parsed, options, unit, Questions(unit)).plan
 
 
 def add(engine: FakeEngine, name: str, *, unit: str = "", invocation: str = "then", runs: bool = True) -> Container:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from systemd_docker.options.flags import FLAGS, Flag
+from systemd_docker.options.flags import FLAGS
+from systemd_docker.options.pflag import Flag
 from tests.differential import recorded, sandbox
 from tests.differential.clients import our_answer
 from tests.differential.differences import DIFFERENCES, Difference

@@ -14,7 +14,7 @@ from systemd_docker.options.own import OWN_FLAGS, OwnOptions, parse_own
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from systemd_docker.options.flags import Flag
+    from systemd_docker.options.pflag import Flag
 
 DEFAULTS = OwnOptions(
     cgroups=(),

@@ -5,7 +5,7 @@ import pytest
 from systemd_docker import plan
 from systemd_docker.adoption import AdoptionPlan
 from systemd_docker.cgroup import Cgroup
-from systemd_docker.engine.client import EngineInfo
+from systemd_docker.engine.facts import EngineInfo
 from systemd_docker.errors import AdoptionError
 from systemd_docker.options.grammar import parse_run
 from systemd_docker.options.own import OwnOptions, parse_own

@@ -67,7 +67,6 @@ def test_the_engine_is_asked_in_the_order_that_loses_nothing(engine: FakeEngine)
     run(engine, "--rm", "busybox:musl")
 
     assert engine.sequence() == [
-        "HEAD /_ping",
         "GET /info",
         "POST /containers/create",
         "POST /containers/ID/attach",
@@ -241,7 +240,7 @@ def test_dry_run_shows_everything_and_does_nothing(engine: FakeEngine) -> None:
     assert (returncode, stderr) == (0, "")
     assert stdout.splitlines()[0] == "POST /v1.45/containers/create?name=web"
     assert "adoption: none" in stdout
-    assert [str(call) for call in engine.requests] == ["HEAD /_ping", "GET /info"]
+    assert [str(call) for call in engine.requests] == ["GET /info"]
 
 
 def test_dry_run_for_programs_is_one_object(engine: FakeEngine) -> None:

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from systemd_docker.engine.client import ContainerFacts, connect
+from systemd_docker.engine.client import connect
+from systemd_docker.engine.facts import ContainerFacts
 from systemd_docker.plan import choose_watchdog
 from systemd_docker.record import replace
 from systemd_docker.sd_notify import Notifier

@@ -14,11 +14,11 @@ import contextlib
 import os
 import time
 
+from systemd_docker import unit as unit_room
 from systemd_docker.engine import client, frames, wire
 from systemd_docker.errors import Error, UsageError
 from systemd_docker.options import environment
-from systemd_docker.options.flags import Flag, switch
-from systemd_docker.options.grammar import Spellings, parse_flags
+from systemd_docker.options.pflag import Flag, Spellings, parse_flags, switch
 from systemd_docker.plan import DEFAULT_STOP_TIMEOUT_SEC
 from systemd_docker.record import dataclass, replace
 from systemd_docker.service import owned, prepare
@@ -27,6 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from systemd_docker.engine.facts import Listed
     from systemd_docker.jsonobj import JsonValue
     from systemd_docker.unit import UnitContext
 
@@ -89,7 +90,11 @@ def main(name: str, argv: Sequence[str], unit: UnitContext) -> int:
         raise UsageError(message, hint=f"Usage: {usage}. The container is found by the unit's name.")
     values = {flag.long: tuple(value for other, value in uses if other is flag) for flag, _ in uses}
     unit = _meant_unit(unit, values)
-    return verb.run(Request(unit, prepare.connect(unit), values, words))
+    return verb.run(Request(unit, _connect(unit), values, words))
+
+
+def _connect(unit: UnitContext) -> client.Engine:
+    return client.connect(unit_room.engine_socket(unit), api=unit.environ.get("DOCKER_API_VERSION", ""))
 
 
 def _meant_unit(unit: UnitContext, values: Mapping[str, tuple[object, ...]]) -> UnitContext:
@@ -122,7 +127,7 @@ def _stop(request: Request) -> int:
     return 0
 
 
-def _own_timeout_sec(engine: client.Engine, container: client.Listed) -> int:
+def _own_timeout_sec(engine: client.Engine, container: Listed) -> int:
     own = engine.inspect(container.id).stop_timeout_sec
     return DEFAULT_STOP_TIMEOUT_SEC if own is None else own
 
@@ -171,7 +176,7 @@ def _copy(attachment: client.Attachment) -> None:
         data = attachment.stream.recv(RECEIVE_BYTES)
 
 
-def _running(request: Request) -> client.Listed:
+def _running(request: Request) -> Listed:
     for container in owned.containers_of(request.engine, request.unit):
         if container.status in RUNNING_STATUS:
             return container

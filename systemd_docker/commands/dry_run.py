@@ -22,13 +22,13 @@ def main(own: OwnOptions, options: RunOptions, unit: UnitContext) -> int:
 
     Raises Error where there is no request to be shown: a wrong command line, no engine.
     """
-    engine = prepare.connect(unit)
     refusal = None
     try:
-        plan = prepare.prepare(own, options, unit, engine, asking.ask(unit)).plan
+        prepared = prepare.prepare(own, options, unit, asking.Questions(unit))
     except AdoptionError as error:
         refusal = error
-        plan = prepare.prepare(replace(own, adopt="none"), options, unit, engine, asking.ask(unit)).plan
+        prepared = prepare.prepare(replace(own, adopt="none"), options, unit, asking.Questions(unit))
+    plan, engine = prepared.plan, prepared.engine
     if own.print_ == "api":
         print(json.dumps(_as_object(plan, engine, refusal), sort_keys=True))
     else:

@@ -11,7 +11,7 @@ import errno
 import time
 
 from systemd_docker import jsonobj
-from systemd_docker.engine import wire
+from systemd_docker.engine import facts, wire
 from systemd_docker.errors import (
     CommandNotExecutableError,
     CommandNotFoundError,
@@ -37,92 +37,11 @@ OLDEST_API = (1, 41)
 NEWEST_API = (1, 50)
 """Engine 28.2: the version that the table of flags was made from. A newer engine is spoken to in this one."""
 
-DEFAULT_HEALTHCHECK_INTERVAL_NSEC = 30 * 10**9
-
 ANSWER_TIMEOUT_SEC = 120
 """For every answer that does not wait for the container; creating and starting may wait for a slow volume driver."""
 
 
 _UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
-
-
-@dataclass(frozen=True, slots=True)
-class EngineInfo:
-    """What decides how a container can be made part of a unit; `GET /info`.
-
-    cgroup_driver: "systemd", "cgroupfs" or "none"; cgroup_version: "1" or "2".
-    version:       e.g. "20.10.24+dfsg1".
-    runtimes:      names that the engine's configuration lists.
-    """
-
-    version: str
-    cgroup_driver: str
-    cgroup_version: str
-    default_runtime: str
-    runtimes: tuple[str, ...]
-    security_options: tuple[str, ...]
-    live_restore: bool
-
-    @property
-    def major(self) -> int:
-        """20 of "20.10.24+dfsg1"; 0 for a development build that has no number."""
-        number = self.version.partition(".")[0]
-        return int(number) if number.isdecimal() else 0
-
-    @property
-    def rootless(self) -> bool:
-        return "name=rootless" in self.security_options
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerFacts:
-    """A container as the engine has it now; `GET /containers/ID/json`.
-
-    name:             without the slash in front.
-    pid:              the leader's PID as the engine's host sees it; 0 when it does not run.
-    stop_timeout_sec: None where the container has none of its own.
-    health:           "starting", "healthy", "unhealthy"; "" for a container without a healthcheck, or not yet run.
-    healthcheck:      the command, as an exec's event shows the end of it: "curl -f localhost"; "" for none.
-    healthcheck_interval_nsec: 0 for the engine's own, DEFAULT_HEALTHCHECK_INTERVAL_NSEC.
-    """
-
-    id: str
-    name: str
-    status: str
-    running: bool
-    pid: int
-    exit_code: int
-    oom_killed: bool
-    error: str
-    labels: Mapping[str, JsonValue]
-    cgroup_parent: str
-    tty: bool
-    stop_signal: str
-    stop_timeout_sec: int | None
-    health: str
-    healthcheck: str
-    healthcheck_interval_nsec: int
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A container in a list; `GET /containers/json`.
-
-    name: without the slash in front. status: as in ContainerFacts.
-    """
-
-    id: str
-    name: str
-    status: str
-    labels: Mapping[str, JsonValue]
-
-
-@dataclass(frozen=True, slots=True)
-class Created:
-    """A container that was made; `POST /containers/create`."""
-
-    id: str
-    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,25 +64,10 @@ class Engine:
         self.api = api
         self._wait = wait
 
-    def info(self) -> EngineInfo:
-        obj = self._json("GET", "/info")
-        runtimes = jsonobj.get_or(obj, "Runtimes", {})
-        return EngineInfo(
-            version=jsonobj.get_or(obj, "ServerVersion", ""),
-            cgroup_driver=jsonobj.get_or(obj, "CgroupDriver", ""),
-            cgroup_version=jsonobj.get_or(obj, "CgroupVersion", "1"),
-            default_runtime=jsonobj.get_or(obj, "DefaultRuntime", ""),
-            runtimes=tuple(runtimes),
-            security_options=tuple(str(option) for option in jsonobj.get_or(obj, "SecurityOptions", [])),
-            live_restore=jsonobj.get_or(obj, "LiveRestoreEnabled", False),
-        )
-
-    def create(self, body: JsonObject, *, name: str = "", platform: str = "") -> Created:
+    def create(self, body: JsonObject, *, name: str = "", platform: str = "") -> facts.Created:
         """Raises EngineError: 404, there is no such image; 409, the name is taken; 400, the engine refuses body."""
         query = {"name": name, "platform": platform}
-        obj = self._json("POST", "/containers/create", query, jsonobj.dump(dict(body)).encode())
-        warnings = tuple(str(warning) for warning in jsonobj.get_or(obj, "Warnings", []))
-        return Created(_expect(obj, "Id"), warnings)
+        return facts.created(self._answer("POST", "/containers/create", query, jsonobj.dump(dict(body)).encode()))
 
     def attach(self, container: str, *, logs: bool = False, stdin: bool = False) -> Attachment:
         """Subscribe to the output; from the container's first byte on if it was not started yet, or with logs.
@@ -195,16 +99,25 @@ class Engine:
             raise
         return exchange
 
-    def start(self, container: str) -> None:
-        """Raises CommandNotFoundError, CommandNotExecutableError, or EngineError for every other reason."""
+    def start(self, container: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Raises CommandNotFoundError, CommandNotExecutableError, or EngineError for every other reason.
+
+        meanwhile: called when the engine has been asked, which takes a third of a second to do it.
+        """
+        exchange = self._open("POST", _container(container, "start"), {})
         try:
-            self._json("POST", _container(container, "start"))
+            # The request fits into the socket's buffer: the engine works on it from now on.
+            _answered(exchange.advance)
+            meanwhile()
+            self._receive(exchange)
         except EngineError as error:
             raise start_error(error) from None
+        finally:
+            exchange.close()
 
-    def inspect(self, container: str) -> ContainerFacts:
+    def inspect(self, container: str) -> facts.ContainerFacts:
         """container: an id or a name. Raises EngineError: 404, there is none."""
-        return _facts(self._json("GET", _container(container, "json")))
+        return facts.container_facts(self._answer("GET", _container(container, "json")))
 
     def ask(self, container: str) -> wire.Exchange:
         """inspect() for who does not wait: the caller's exchange, for facts_of() once it is complete."""
@@ -266,23 +179,16 @@ class Engine:
         query = {"since": _timestamp(since_nsec), "until": _timestamp(until_nsec), "filters": jsonobj.dump(wanted)}
         return self._open("GET", "/events", query)
 
-    def labelled(self, name: str, value: str) -> tuple[Listed, ...]:
+    def labelled(self, name: str, value: str) -> tuple[facts.Listed, ...]:
         """All containers with this label, whether they run or not; the newest comes first."""
         filters = jsonobj.dump({"label": [f"{name}={value}"]})
         text = self._answer("GET", "/containers/json", {"all": "1", "filters": filters})
-        return tuple(
-            Listed(
-                id=_expect(obj, "Id"),
-                name=_first_name(obj),
-                status=jsonobj.get_or(obj, "State", ""),
-                labels=jsonobj.get_or(obj, "Labels", {}),
-            )
-            for obj in _parse_list(text)
-        )
+        return facts.listed(text)
 
     def create_exec(self, container: str, body: JsonObject) -> str:
         """The id of a command that is to run in a container that runs; `POST /containers/ID/exec`."""
-        return _expect(self._json("POST", _container(container, "exec"), {}, jsonobj.dump(dict(body)).encode()), "Id")
+        text = self._answer("POST", _container(container, "exec"), {}, jsonobj.dump(dict(body)).encode())
+        return facts.expect(facts.parse(text), "Id")
 
     def start_exec(self, exec_id: str) -> Attachment:
         """Run it; its output, in frames."""
@@ -290,7 +196,7 @@ class Engine:
 
     def exec_exit_code(self, exec_id: str) -> int:
         """Of a command whose output has ended; -1 where it still runs."""
-        obj = self._json("GET", f"/exec/{wire.quote(exec_id)}/json")
+        obj = facts.parse(self._answer("GET", f"/exec/{wire.quote(exec_id)}/json"))
         return -1 if jsonobj.get_or(obj, "Running", False) else jsonobj.get_or(obj, "ExitCode", 0)
 
     def remove(self, container: str) -> None:
@@ -299,7 +205,7 @@ class Engine:
         That it is gone already, or going (409), is success.
         """
         try:
-            self._json("DELETE", f"/containers/{wire.quote(container)}", {"v": "1", "force": "1"})
+            self._answer("DELETE", f"/containers/{wire.quote(container)}", {"v": "1", "force": "1"})
         except EngineError as error:
             if error.http_status not in (404, 409):
                 raise
@@ -308,13 +214,6 @@ class Engine:
         """Unpack a tar archive in the container's directory, whether it runs or not; `PUT /containers/ID/archive`."""
         path = _container(container, "archive")
         self._answer("PUT", path, {"path": directory}, archive, {"Content-Type": "application/x-tar"})
-
-    def _json(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, body: bytes | None = None
-    ) -> JsonObject:
-        """One whole request; {} for an answer without a body."""
-        text = self._answer(method, path, query, body)
-        return _parse(text) if text else {}
 
     def _answer(
         self,
@@ -326,13 +225,12 @@ class Engine:
     ) -> bytes:
         exchange = self._open(method, path, query or {}, body, headers)
         try:
-            head = self._head(exchange)
-            text = self._rest(exchange)
+            return self._receive(exchange)
         finally:
             exchange.close()
-        if head.status >= 400:
-            raise _error(head, text)
-        return text
+
+    def _receive(self, exchange: wire.Exchange) -> bytes:
+        return _received(exchange, self._wait)[1]
 
     def _upgrade(self, path: str, query: Mapping[str, str], body: bytes | None = None) -> Attachment:
         """A request whose connection carries a stream from then on."""
@@ -378,14 +276,31 @@ def connect(socket_path: str, *, api: str = "", wait: wire.Wait = wire.wait_read
         head = _answered(lambda: exchange.receive_head(wait, time.monotonic() + ANSWER_TIMEOUT_SEC))
     finally:
         exchange.close()
-    spoken = _version(head.headers.get("api-version", "0.0"))
-    if spoken < OLDEST_API:
-        raise Error(
-            f"the engine at '{socket_path}' speaks API version {spoken[0]}.{spoken[1]}, and at least "
-            f"{OLDEST_API[0]}.{OLDEST_API[1]} is needed",
-            hint="Upgrade the engine to 20.10 or newer.",
-        )
-    return Engine(socket_path, min(spoken, NEWEST_API), wait)
+    return Engine(socket_path, _common_version(head, socket_path), wait)
+
+
+def ask_info(socket_path: str) -> wire.Exchange:
+    """connect() and what the engine says of itself, in one: the exchange, for meet(), is the caller's; `GET /info`.
+
+    Without a version in its path: the answer's header names the engine's.
+    """
+    exchange = open_exchange(socket_path, wire.format_request("GET", "/info"))
+    try:
+        # The request fits into the socket's buffer: the engine works on it from now on.
+        _answered(exchange.advance)
+    except EngineUnreachableError:
+        exchange.close()
+        raise
+    return exchange
+
+
+def meet(
+    asked: wire.Exchange, socket_path: str, *, api: str = "", wait: wire.Wait = wire.wait_ready
+) -> tuple[Engine, facts.EngineInfo]:
+    """The answer of ask_info(). api: see connect()."""
+    head, text = _received(asked, wait)
+    version = _version(api) if api else _common_version(head, socket_path)
+    return Engine(socket_path, version, wait), facts.engine_info(text)
 
 
 def open_exchange(socket_path: str, request: bytes, *, expects_body: bool = True) -> wire.Exchange:
@@ -419,7 +334,7 @@ def exit_of(exchange: wire.Exchange) -> int:
     Raises EngineError where the engine could not wait.
     """
     assert exchange.complete
-    obj = _parse(exchange.parser.take_body())
+    obj = facts.parse(exchange.parser.take_body())
     if message := jsonobj.get_or(obj, "Error.Message", ""):
         raise EngineError(message, http_status=200)
     try:
@@ -428,40 +343,11 @@ def exit_of(exchange: wire.Exchange) -> int:
         raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None
 
 
-def _facts(obj: JsonObject) -> ContainerFacts:
-    stop_timeout = jsonobj.get_or(obj, "Config.StopTimeout", -1)
-    health = jsonobj.get_or(obj, "State.Health.Status", "")
-    return ContainerFacts(
-        id=_expect(obj, "Id"),
-        name=jsonobj.get_or(obj, "Name", "").removeprefix("/"),
-        status=jsonobj.get_or(obj, "State.Status", ""),
-        running=jsonobj.get_or(obj, "State.Running", False),
-        pid=jsonobj.get_or(obj, "State.Pid", 0),
-        exit_code=jsonobj.get_or(obj, "State.ExitCode", 0),
-        oom_killed=jsonobj.get_or(obj, "State.OOMKilled", False),
-        error=jsonobj.get_or(obj, "State.Error", ""),
-        labels=jsonobj.get_or(obj, "Config.Labels", {}),
-        cgroup_parent=jsonobj.get_or(obj, "HostConfig.CgroupParent", ""),
-        tty=jsonobj.get_or(obj, "Config.Tty", False),
-        stop_signal=jsonobj.get_or(obj, "Config.StopSignal", ""),
-        stop_timeout_sec=None if stop_timeout < 0 else stop_timeout,
-        health=health if health != "none" else "",
-        healthcheck=_healthcheck(obj),
-        healthcheck_interval_nsec=jsonobj.get_or(obj, "Config.Healthcheck.Interval", 0),
-    )
-
-
-def _healthcheck(obj: JsonObject) -> str:
-    """Config.Healthcheck.Test is ["NONE"], ["CMD", word…] or ["CMD-SHELL", line]; the image's if it has none."""
-    kind, *words = [str(word) for word in jsonobj.get_or(obj, "Config.Healthcheck.Test", [])] or [""]
-    return " ".join(words) if kind in ("CMD", "CMD-SHELL") else ""
-
-
-def facts_of(exchange: wire.Exchange) -> ContainerFacts:
+def facts_of(exchange: wire.Exchange) -> facts.ContainerFacts:
     """What a completed ask() found. Raises EngineError."""
     if failure := failure_of(exchange):
         raise failure
-    return _facts(_parse(exchange.parser.take_body()))
+    return facts.container_facts(exchange.parser.take_body())
 
 
 def failure_of(exchange: wire.Exchange) -> EngineError | None:
@@ -494,6 +380,14 @@ _CONNECT_HINTS = {
 }
 
 
+def _received(exchange: wire.Exchange, wait: wire.Wait) -> tuple[wire.Head, bytes]:
+    """A whole answer. Raises EngineError where it is an error."""
+    head, text = _answered(lambda: exchange.receive(wait, time.monotonic() + ANSWER_TIMEOUT_SEC))
+    if head.status >= 400:
+        raise _error(head, text)
+    return head, text
+
+
 def _answered(receive: Callable[[], T]) -> T:
     try:
         return receive()
@@ -518,38 +412,22 @@ def _timestamp(nsec: int) -> str:
     return f"{nsec // 10**9}.{nsec % 10**9:09}" if nsec else ""
 
 
+def _common_version(head: wire.Head, socket_path: str) -> tuple[int, int]:
+    spoken = _version(head.headers.get("api-version", "0.0"))
+    if spoken < OLDEST_API:
+        raise Error(
+            f"the engine at '{socket_path}' speaks API version {spoken[0]}.{spoken[1]}, and at least "
+            f"{OLDEST_API[0]}.{OLDEST_API[1]} is needed",
+            hint="Upgrade the engine to 20.10 or newer.",
+        )
+    return min(spoken, NEWEST_API)
+
+
 def _version(text: str) -> tuple[int, int]:
     major, _, minor = text.partition(".")
     if not (major.isdecimal() and minor.isdecimal()):
         raise Error(f"'{text}' is not an API version", hint="DOCKER_API_VERSION is written like 1.45.")
     return int(major), int(minor)
-
-
-def _parse(text: bytes) -> JsonObject:
-    try:
-        return jsonobj.parse_object(text)
-    except jsonobj.JsonError as error:
-        raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None
-
-
-def _parse_list(text: bytes) -> list[JsonObject]:
-    try:
-        return jsonobj.parse_objects(text)
-    except jsonobj.JsonError as error:
-        raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None
-
-
-def _first_name(obj: JsonObject) -> str:
-    """A container has more than one where others are linked to it: "/web/db" is web's name for it, "/db" its own."""
-    names = [str(name) for name in jsonobj.get_or(obj, "Names", [])]
-    return next((name[1:] for name in names if name.count("/") == 1), "")
-
-
-def _expect(obj: JsonObject, key: str) -> str:
-    try:
-        return jsonobj.get(obj, key, str)
-    except jsonobj.JsonError as error:
-        raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None
 
 
 def _error(head: wire.Head, text: bytes) -> EngineError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import select
-import socket
 import struct
 import time
 
@@ -17,6 +16,7 @@ from systemd_docker.record import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Mapping
 
     Wait = Callable[[int, int, float], None]
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     Raises TimeoutError at the deadline; may raise anything else that ends the caller's patience, a signal for one.
     """
+else:
+    # CPython's own C module: the Python layer over it makes enums of its constants, 2 ms and 1 MB.
+    import _socket as socket
 
 MAX_HEAD_BYTES = 64 * 1024
 """Status line and headers of an answer; dockerd sends under 1 KiB."""

@@ -8,65 +8,16 @@ from __future__ import annotations
 
 from systemd_docker.errors import UsageError
 from systemd_docker.options import addresses, devices, environment, mounts, networks, numbers
-from systemd_docker.record import dataclass
+from systemd_docker.options.pflag import Flag, switch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-
-def last(values: Sequence[object]) -> object:
-    return values[-1]
+    from collections.abc import Sequence
 
 
 def merged(values: Sequence[object]) -> object:
     """Pairs to a mapping; the last of a name holds."""
     return dict(value for value in values if isinstance(value, tuple))
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """One flag.
-
-    long, short: as typed, without dashes.
-    kind:        what the argument is called in the help; "" for a switch, which takes a value only behind "=".
-    help:        its line there; "" hides the flag.
-    field:       the field of the create request it fills or takes part in, e.g. "HostConfig.Memory"; "" if none.
-    read:        turns the argument into a value, raising UsageError with a reason.
-    combine:     turns all its values into the field's; None where other flags take part.
-    repeats:     each use adds a value; otherwise the last one holds.
-    default:     what the help shows and RunOptions.text() gives when the flag is not used.
-    api:         first version of the Engine API that knows it; an older engine gets a UsageError, not silence.
-    system:      the only operating system whose engine knows it; "" for all.
-    same_as:     the flag that this is another spelling of.
-    """
-
-    long: str
-    kind: str
-    help: str
-    field: str = ""
-    read: Callable[[str], object] = str
-    combine: Callable[[Sequence[object]], object] | None = last
-    short: str = ""
-    repeats: bool = False
-    default: str = ""
-    api: tuple[int, int] = (0, 0)
-    system: str = ""
-    same_as: str = ""
-
-
-def switch(
-    long: str,
-    help: str,  # noqa: A002  the column's name
-    field: str = "",
-    combine: Callable[[Sequence[object]], object] | None = last,
-    *,
-    short: str = "",
-    default: str = "false",
-    api: tuple[int, int] = (0, 0),
-) -> Flag:
-    """A row without an argument."""
-    return Flag(long, "", help, field, numbers.boolean, combine, short, default=default, api=api)
 
 
 def attach_stream(text: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from systemd_docker.options.flags import FLAGS, Flag
+from systemd_docker.options.flags import FLAGS
 from systemd_docker.options.own import OWN_FLAGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from systemd_docker.options.pflag import Flag
 
 _WIDTH = 100
 

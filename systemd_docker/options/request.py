@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from systemd_docker.jsonobj import JsonObject, JsonValue
-    from systemd_docker.options.flags import Flag
     from systemd_docker.options.grammar import RunOptions
+    from systemd_docker.options.pflag import Flag
 
 _NAMESPACES = (
     ("pid", "PID", "PidMode", ("", "host")),

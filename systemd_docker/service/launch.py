@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import contextlib
     from collections.abc import Callable
 
-    from systemd_docker.engine.client import Attachment, ContainerFacts
+    from systemd_docker.engine.client import Attachment
+    from systemd_docker.engine.facts import ContainerFacts
     from systemd_docker.engine.wire import Exchange
     from systemd_docker.plan import LaunchPlan
     from systemd_docker.unit import UnitContext
@@ -51,24 +52,28 @@ class Container:
     exit: Exchange
 
 
-def launch(
-    engine: Engine,
-    plan: LaunchPlan,
-    unit: UnitContext,
-    undo: contextlib.ExitStack,
-    *,
-    pull: Callable[[], None],
-    on_started: Callable[[], None],
-    wants_output: bool,
-) -> Container:
-    """A started container. Everything that was created or opened for it goes when undo is closed.
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What the caller does in the middle of a launch.
 
-    pull: makes the image be there, or raises Error. on_started: called as soon as the payload runs.
+    pull:           makes the image be there, or raises Error.
+    while_starting: the engine has been asked to start the payload, and takes its time.
+    when_started:   the payload runs.
     """
+
+    pull: Callable[[], None]
+    while_starting: Callable[[], None]
+    when_started: Callable[[], None]
+
+
+def launch(
+    engine: Engine, plan: LaunchPlan, unit: UnitContext, undo: contextlib.ExitStack, steps: Steps
+) -> Container:
+    """A started container. Everything that was created or opened for it goes when undo is closed."""
     # Undoing must not be cut short by the signal that asked for it: this engine waits for answers and nothing else.
     undoing = Engine(engine.socket_path, engine.api)
     names.clear_leftovers(engine, plan, unit)
-    obtained = _obtain(engine, plan, unit, pull)
+    obtained = _obtain(engine, plan, unit, steps.pull)
     if obtained.is_new:
         undo.callback(remove, undoing, obtained.id)
     if plan.needs_healthcheck:
@@ -79,8 +84,8 @@ def launch(
         from systemd_docker.service.secrets import put_docker_config
 
         put_docker_config(engine, obtained.id, plan.docker_config)
-    output, exit_exchange = _start(engine, plan, obtained, undo, wants_output=wants_output)
-    on_started()
+    output, exit_exchange = _start(engine, plan, obtained, undo, steps.while_starting)
+    steps.when_started()
     facts = engine.inspect(obtained.id)
     leader, pidfd = _hold(facts.pid)
     if pidfd != NO_FD:
@@ -89,19 +94,23 @@ def launch(
 
 
 def _start(
-    engine: Engine, plan: LaunchPlan, obtained: Obtained, undo: contextlib.ExitStack, *, wants_output: bool
+    engine: Engine,
+    plan: LaunchPlan,
+    obtained: Obtained,
+    undo: contextlib.ExitStack,
+    while_starting: Callable[[], None],
 ) -> tuple[Attachment | None, Exchange]:
     """Attached before it starts, so that no first line is missed; waited for before, so that no exit is."""
     container_id = obtained.id
     output = None
-    if wants_output:
+    if plan.wants_output:
         output = engine.attach(container_id, stdin=plan.wants_input)
         undo.callback(output.stream.close)
     exit_exchange = engine.wait(container_id)
     undo.callback(exit_exchange.close)
     try:
         if not obtained.runs:
-            engine.start(container_id)
+            engine.start(container_id, while_starting)
     except Error as error:
         raise error.while_doing(f"cannot start container '{plan.name or container_id[:12]}'") from None
     return output, exit_exchange

@@ -19,7 +19,8 @@ from systemd_docker.service import owned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from systemd_docker.engine.client import ContainerFacts, Engine
+    from systemd_docker.engine.client import Engine
+    from systemd_docker.engine.facts import ContainerFacts
     from systemd_docker.plan import LaunchPlan
     from systemd_docker.unit import UnitContext
 

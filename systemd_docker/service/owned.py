@@ -6,7 +6,8 @@ from systemd_docker.plan import INVOCATION_LABEL, UNIT_LABEL, USER_LABEL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from systemd_docker.engine.client import Engine, Listed
+    from systemd_docker.engine.client import Engine
+    from systemd_docker.engine.facts import Listed
     from systemd_docker.unit import UnitContext
 
 

@@ -1,11 +1,12 @@
-"""From a command line to a plan: what has to be asked of the engine and the service manager first is asked here."""
+"""From a command line to a plan, with what the engine and the service manager have answered."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
-from systemd_docker import jsonobj, log, plan, systemctl
+from systemd_docker import jsonobj, log, plan
 from systemd_docker import unit as unit_room
 from systemd_docker.engine import client, wire
 from systemd_docker.errors import Error, UsageError
@@ -14,9 +15,12 @@ from systemd_docker.record import dataclass, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from systemd_docker import systemctl
+    from systemd_docker.engine.facts import EngineInfo
     from systemd_docker.jsonobj import JsonObject
     from systemd_docker.options.grammar import RunOptions
     from systemd_docker.options.own import OwnOptions
+    from systemd_docker.service.asking import Questions
     from systemd_docker.unit import UnitContext, UnitProperties
 
 SHOW_TIMEOUT_SEC = 5
@@ -30,44 +34,37 @@ MAX_CLIENT_FILE_BYTES = 16 * 1024 * 1024
 class Prepared:
     """The plan, and what else is known by then."""
 
+    engine: client.Engine
     plan: plan.LaunchPlan
     properties: UnitProperties
-    info: client.EngineInfo
-
-
-def connect(unit: UnitContext, wait: wire.Wait = wire.wait_ready) -> client.Engine:
-    """The local engine. Raises Error: $DOCKER_HOST names one that is not local; EngineUnreachableError."""
-    scheme, _, path = unit.engine_address.partition("://")
-    if scheme != "unix" or not path.startswith("/"):
-        raise Error(
-            f"the engine at '{unit.engine_address}' is not on this host, so its containers cannot be part of a unit",
-            hint=f"Set DOCKER_HOST=unix://{unit_room.DEFAULT_SOCKET}, or leave it unset.",
-        )
-    return client.connect(path, api=unit.environ.get("DOCKER_API_VERSION", ""), wait=wait)
 
 
 def prepare(
     own: OwnOptions,
     options: RunOptions,
     unit: UnitContext,
-    engine: client.Engine,
-    question: systemctl.Question | None,
+    questions: Questions,
+    wait: wire.Wait = wire.wait_ready,
 ) -> Prepared:
     """Raises Error where the command line, the unit or the engine leaves no plan.
 
-    question: what asking.ask() gave; closed here.
+    questions: closed here.
     """
-    try:
+    with contextlib.closing(questions):
+        engine, info = _meet(unit, questions, wait)
         request = create_request(options, client_side(unit, engine), plain=unit.is_plain)
-        info = engine.info()
-        properties = _properties(question)
-    finally:
-        if question is not None:
-            question.close()
+        properties = _properties(questions.unit)
     # What is compared with docker's request is compared anywhere, and not only in a unit.
     own = replace(own, adopt="none") if unit.is_plain else own
     made = plan.make_plan(own, options, request, unit, properties, info, plain=unit.is_plain)
-    return Prepared(made, properties, info)
+    return Prepared(engine, made, properties)
+
+
+def _meet(unit: UnitContext, questions: Questions, wait: wire.Wait) -> tuple[client.Engine, EngineInfo]:
+    if isinstance(questions.engine, Error):
+        raise questions.engine
+    api = unit.environ.get("DOCKER_API_VERSION", "")
+    return client.meet(questions.engine, unit_room.engine_socket(unit), api=api, wait=wait)
 
 
 def client_side(unit: UnitContext, engine: client.Engine) -> Client:

@@ -8,17 +8,16 @@ import time
 from systemd_docker import log
 from systemd_docker.engine import registry
 from systemd_docker.errors import EngineUnreachableError, Error
+from systemd_docker.sd_notify import Notifier
 from systemd_docker.service import readiness
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from systemd_docker.engine.client import Engine
     from systemd_docker.engine.images import PullProgress
     from systemd_docker.engine.wire import Wait
     from systemd_docker.plan import LaunchPlan
-    from systemd_docker.sd_notify import Notifier
+    from systemd_docker.unit import UnitContext
 
 EXTENSION_SEC = 30
 """TimeoutStartSec= begins anew with this much whenever bytes have moved: EXTEND_TIMEOUT_USEC= in sd_notify(3)."""
@@ -29,14 +28,13 @@ STALL_TIMEOUT_SEC = 600
 _NOT_FOR_THE_CHILD = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC")
 
 
-def pull_image(
-    plan: LaunchPlan, engine: Engine, environ: Mapping[str, str], notifier: Notifier, wait: Wait, *, is_quiet: bool
-) -> None:
+def pull_image(plan: LaunchPlan, engine: Engine, unit: UnitContext, wait: Wait, *, is_quiet: bool) -> None:
     """Raises Error with the engine's words, and what wait raises."""
     if not is_quiet:
         log.notice(f"pulling image '{plan.image}'")
+    notifier = Notifier(unit.notify_socket)
     readiness.say_status(notifier, f"Pulling {plan.image}")
-    kept = {name: value for name, value in environ.items() if name not in _NOT_FOR_THE_CHILD}
+    kept = {name: value for name, value in unit.environ.items() if name not in _NOT_FOR_THE_CHILD}
     doing = f"cannot pull image '{plan.image}'"
     try:
         with registry.start_pull(

@@ -8,12 +8,13 @@ manager sends SIGABRT.
 from __future__ import annotations
 
 from systemd_docker import log
-from systemd_docker.engine.client import DEFAULT_HEALTHCHECK_INTERVAL_NSEC, facts_of
+from systemd_docker.engine.client import facts_of
+from systemd_docker.engine.facts import DEFAULT_HEALTHCHECK_INTERVAL_NSEC
 from systemd_docker.service.readiness import tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from systemd_docker.engine.client import ContainerFacts
+    from systemd_docker.engine.facts import ContainerFacts
     from systemd_docker.engine.wire import Exchange
     from systemd_docker.sd_notify import Notifier
     from systemd_docker.service.held import Held

@@ -21,8 +21,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from systemd_docker.engine.client import ContainerFacts, Engine
+    from systemd_docker.engine.client import Engine
     from systemd_docker.engine.events import Event
+    from systemd_docker.engine.facts import ContainerFacts
     from systemd_docker.engine.wire import Exchange
     from systemd_docker.service.held import Held
     from systemd_docker.service.loop import Loop

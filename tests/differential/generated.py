@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 
 from systemd_docker.errors import UsageError
-from systemd_docker.options.flags import FLAGS, Flag
+from systemd_docker.options.flags import FLAGS
 from systemd_docker.options.grammar import parse_run
+from systemd_docker.options.pflag import Flag
 from tests.differential import sandbox
 
 if TYPE_CHECKING:

@@ -1,0 +1,156 @@
+"""From a payload that runs to a service: adopted, announced to the service manager, held.
+
+Apart from service.run, because what this room imports is first needed when the payload runs.
+"""
+
+from __future__ import annotations
+
+import os
+
+from systemd_docker import log
+from systemd_docker.engine import frames
+from systemd_docker.plan import (
+    NOTIFY_SHARED_DIRECTORY,
+    NOTIFY_SOCKET_NAME,
+    manager_signals_payload,
+    patience_sec,
+    shares_manager_signals,
+    stop_timeout_sec,
+)
+from systemd_docker.sd_notify import Notifier
+from systemd_docker.service import adopt, idfiles, mainpid, readiness, sinks
+from systemd_docker.service.held import NO_FD, Held
+from systemd_docker.service.relay import NO_LINE
+from systemd_docker.service.status import steady_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import contextlib
+
+    from systemd_docker.engine.facts import ContainerFacts
+    from systemd_docker.options.own import OwnOptions
+    from systemd_docker.plan import LaunchPlan
+    from systemd_docker.sd_notify import Listener
+    from systemd_docker.service.launch import Container
+    from systemd_docker.service.prepare import Prepared
+    from systemd_docker.unit import UnitContext
+
+
+def take_over(
+    own: OwnOptions,
+    prepared: Prepared,
+    container: Container,
+    unit: UnitContext,
+    undo: contextlib.ExitStack,
+    *,
+    listener: Listener | None,
+    begin_nsec: int,
+) -> Held:
+    """All that is still needed of a container that has just started, which the service manager knows of now.
+
+    listener:   the payload's notification socket, if it has one. begin_nsec: when this invocation began.
+    """
+    plan = prepared.plan
+    if container.leader:
+        adopt.adopt(plan.adoption, unit, container.id, container.leader)
+        if own.pid_file:
+            idfiles.write_pid_file(own.pid_file, container.leader, undo)
+    notifier = Notifier(unit.notify_socket)
+    leader_is_main = plan.leader_is_main and container.leader != 0
+    mainpid.announce(notifier, leader=container.leader if leader_is_main else 0, is_ready=plan.ready == "started")
+    readiness.say_status(notifier, steady_text(container, plan))
+    _log_choices(container, plan, unit)
+    return _hold(own, container, prepared, unit, listener, begin_nsec)
+
+
+def _hold(
+    own: OwnOptions,
+    container: Container,
+    prepared: Prepared,
+    unit: UnitContext,
+    listener: Listener | None,
+    begin_nsec: int,
+) -> Held:
+    plan, properties, facts = prepared.plan, prepared.properties, container.facts
+    exit_fd, exit_received = container.exit.parts()
+    output, stdout_fd, stderr_fd = container.output, NO_FD, NO_FD
+    as_records = own.journal == "fields" and unit.stdout_is_journal and unit.stderr_is_journal
+    if output is not None:
+        stdout_fd, stderr_fd = sinks.open_sinks(unit, container.name, own.log_priority, as_records=as_records)
+    shared = f"{plan.notify_directory}/{NOTIFY_SHARED_DIRECTORY}"
+    socket_files = (f"{shared}/{NOTIFY_SOCKET_NAME}",) if plan.notify_directory else ()
+    output_fd = output.stream.detach() if output else NO_FD
+    return Held(
+        socket_path=prepared.engine.socket_path,
+        api=prepared.engine.api,
+        id=container.id,
+        name=container.name,
+        leader=container.leader,
+        framed=not facts.tty,
+        stop_signal=facts.stop_signal,
+        stop_timeout_sec=stop_timeout_sec(facts.stop_timeout_sec, properties),
+        patience_sec=patience_sec(properties),
+        adoption=plan.adoption.strategy,
+        sweeps=plan.adoption.sweep,
+        leader_is_main=plan.leader_is_main and container.leader != 0,
+        shares_manager_signals=shares_manager_signals(plan.adoption, properties),
+        manager_signals_payload=manager_signals_payload(plan.adoption, properties, facts.stop_signal),
+        passes_signals_on=plan.passes_signals_on,
+        as_code=own.exit_ == "code",
+        removes=plan.remove,
+        pid_file=own.pid_file if container.leader else "",
+        files=(*socket_files, *((own.pid_file,) if own.pid_file and container.leader else ())),
+        directories=(
+            *((shared, plan.notify_directory) if plan.notify_directory else ()),
+            *adopt.leftovers(plan.adoption, unit),
+        ),
+        output_fd=output_fd,
+        output_is_log=False,
+        tails={},
+        frame=frames.BEGINNING,
+        early_output=output.early if output else b"",
+        exit_fd=exit_fd,
+        exit_received=exit_received,
+        pidfd=container.pidfd,
+        stdin_fd=os.dup(output_fd) if plan.wants_input and output_fd != NO_FD else NO_FD,
+        stdout_fd=stdout_fd,
+        stderr_fd=stderr_fd,
+        record_fields=_record_fields(container, plan) if as_records else b"",
+        priorities=own.log_priority,
+        unfinished=(NO_LINE, NO_LINE),
+        drops_output=own.log_overflow == "drop",
+        notify_fd=listener.socket.detach() if listener else NO_FD,
+        notify_socket=unit.notify_socket,
+        status=steady_text(container, plan),
+        payload_says_ready=plan.ready == "payload",
+        awaits_healthy=plan.ready == "healthy",
+        healthcheck=facts.healthcheck,
+        health="",
+        health_since_nsec=begin_nsec,
+        health_on_failure=plan.health_on_failure,
+        watchdog=_watchdog(plan, facts),
+        watchdog_usec=plan.watchdog_usec,
+    )
+
+
+def _record_fields(container: Container, plan: LaunchPlan) -> bytes:
+    from systemd_docker.service.records import fields_of
+
+    return fields_of(container.id, container.name, plan.image)
+
+
+def _watchdog(plan: LaunchPlan, facts: ContainerFacts) -> str:
+    if not plan.watchdog:
+        return ""
+    from systemd_docker.service.watchdog import source_of
+
+    return source_of(plan.watchdog, plan.watchdog_usec, facts)
+
+
+def _log_choices(container: Container, plan: LaunchPlan, unit: UnitContext) -> None:
+    adoption = plan.adoption
+    log.info(f"container '{container.name}' ({container.id[:12]}): adoption {adoption.strategy}, {adoption.reason}")
+    if adoption.hint:
+        log.info(adoption.hint)
+    if plan.main_pid_hint:
+        log.info(f"the wrapper stays the main process of {unit.name}: {plan.main_pid_hint}")
