@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integration import audit, product
+from integration import audit, faults, matrix, product
 from integration.cgroups import missing_hierarchy
-from integration.faults import FOUND, table
 from integration.machine import Machine, Spec
 from integration.report import report
 
@@ -112,8 +111,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The fault table, where any of its rows was run."""
-    if FOUND:
-        terminalreporter.section("fault table")
-        for line in table(FOUND):
+    """The tables of which any row was run."""
+    tables = {"fault table": faults.table(faults.FOUND), "adoption matrix": matrix.table(matrix.FOUND)}
+    seen = {"fault table": faults.FOUND, "adoption matrix": matrix.FOUND}
+    for title in (title for title, found in seen.items() if found):
+        terminalreporter.section(title)
+        for line in tables[title]:
             terminalreporter.write_line(line)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from integration.machine import Spec, poll
+from integration.matrix import CELLS, FOUND, MOVE, REFUSED, Holds
 from integration.test_run import TRAP, leader, unit
 
 if TYPE_CHECKING:
@@ -25,10 +28,14 @@ OPENS_FORBIDDEN = ON_HUP.format("mknod /fuse c 10 229; dd if=/fuse count=0; echo
 not open it: EPERM. Without a filter it would be open, or ENXIO where nothing is behind it."""
 
 
+def records(machine: Machine, identifier: str) -> list[dict[str, str]]:
+    machine.run("journalctl --sync")
+    return machine.journal(f"--identifier={identifier}")
+
+
 def lines(machine: Machine, identifier: str = "web") -> list[str]:
     """What the payload, or another identifier, wrote since the test began."""
-    machine.run("journalctl --sync")
-    return [record["MESSAGE"] for record in machine.journal(f"--identifier={identifier}")]
+    return [record["MESSAGE"] for record in records(machine, identifier)]
 
 
 def place(machine: Machine, pid: str) -> str:
@@ -51,72 +58,138 @@ def answer(machine: Machine) -> str:
     return "\n".join(lines(machine))
 
 
-MATRIX = (
-    Spec("trixie"),
-    Spec("trixie", "cgroupfs"),
-    Spec("bookworm"),
-    Spec("bookworm", "systemd"),
-    Spec("trixie", "systemd", "hybrid"),
-    Spec("trixie", "cgroupfs", "hybrid"),
-    Spec("bookworm", "cgroupfs", "hybrid"),
-    Spec("bookworm", "cgroupfs", "legacy"),
+CONTAINER = (
+    "--rm --name web --stop-timeout 5 --health-cmd 'sleep 2' --health-interval 1s"
+    " --volume /run/systemd/journal/dev-log:/dev/log"
+)
+PAYLOAD = (
+    "sleep 1111 & trap '(echo hello; sleep 1) | logger -t marked' HUP; trap 'exit 7' TERM;"
+    " while true; do sleep 60 & wait $!; done"
 )
 
-HEALTH = "--health-cmd 'cat /proc/self/cgroup >/health' --health-interval 1s"
+
+@pytest.mark.machines(*dict.fromkeys(spec for spec, _ in CELLS))
+@pytest.mark.parametrize("own", ["", MOVE])
+def test_a_cell_of_the_matrix(machine: Machine, own: str) -> None:
+    """Where everybody is, what docker can do, whose line is whose, how it ends: see integration/matrix.py."""
+    expected = CELLS[machine.spec, own]
+    # On v1 a machine's systemd is not told that a cgroup is empty, the release agent is the host's: it sees children.
+    words = f"{own} --main-pid=wrapper" if machine.spec.hierarchy == "legacy" else own
+    machine.install_unit("web.service", unit(PAYLOAD, own=words, options=CONTAINER))
+
+    found = refused(machine) if expected == REFUSED else adopted(machine, expected)
+
+    FOUND[machine.spec, own] = found
+    assert found == expected
 
 
-def expected_strategy(spec: Spec, own: str) -> str:
-    if own:
-        return own.removeprefix("--adopt=")
-    return "move" if spec == Spec("bookworm", "systemd") else "parent"
+def refused(machine: Machine) -> Holds:
+    machine.expect_journal("docker exec fails once processes were moved|puts containers into slices only")
+    start = machine.attempt("systemctl start web")
+    is_refused = start.returncode != 0 and machine.show("web", "ExecMainStatus") == "125"
+    machine.run("systemctl reset-failed web")
+    return REFUSED if is_refused and machine.run("docker ps --all --quiet") == "" else replace(REFUSED, way="")
 
 
-@pytest.mark.machines(*MATRIX)
-@pytest.mark.parametrize("own", ["", "--adopt=move"])
-def test_where_everybody_is_and_what_docker_can_do(machine: Machine, own: str) -> None:
-    """The table of the manual's ADOPTION; with v1 and the systemd driver nothing can be moved."""
-    spec, strategy = machine.spec, expected_strategy(machine.spec, own)
-    moved = strategy == "move"
-    if own and spec.hierarchy != "unified" and spec.cgroup_driver == "systemd":
-        pytest.skip("refused: see test_v1_with_the_systemd_driver_refuses_to_move")
-    command = f"sleep 1111 & {TRAP}"
-    if spec.hierarchy == "legacy":
-        # Nobody tells a machine's systemd that a cgroup is empty, the release agent is the host's: it sees children.
-        own += " --main-pid=wrapper"
-    machine.install_unit("web.service", unit(command, own=own, options=f"--rm --name web {HEALTH}"))
-
+def adopted(machine: Machine, expected: Holds) -> Holds:
     machine.run("systemctl start web")
-
-    assert chosen(machine) == strategy
-    below = "/system.slice/web.service"
-    assert place(machine, leader(machine)).startswith(f"{below}/" if spec.hierarchy == "unified" else below)
-    assert place(machine, pid_of(machine, "sleep 1111")) == place(machine, leader(machine))
+    pid, container = leader(machine), machine.run("docker inspect --format '{{.Id}}' web")
     machine.run("docker exec --detach web sleep 2222")
-    exec_is_outside = moved and spec.cgroup_driver == "cgroupfs"
-    assert place(machine, pid_of(machine, "sleep 2222")).startswith(below) is not exec_is_outside
+    holds = Holds(
+        way=chosen(machine),
+        leader=whose(machine, pid, expected.leader),
+        children=whose(machine, "-x -f 'sleep 1111'", expected.children),
+        execs=whose(machine, "-x -f 'sleep 2222'", expected.execs),
+        health=whose(machine, "-x -f 'sleep 2'", expected.health),
+        top=top(machine),
+        stats=stats(machine, pid, expected.stats),
+        pause=pause(machine, pid),
+        update=update(machine, pid, expected.update),
+        journal=journal_unit(machine),
+    )
     health = "docker inspect --format '{{.State.Health.Status}}' web"
     poll(lambda: machine.run(health) == "healthy", what="the healthcheck")
-    if not moved or spec.hierarchy != "unified":
-        assert "sleep 1111" in machine.run("docker top web")
-        machine.run("docker stats --no-stream web")
-        machine.run("docker pause web; docker unpause web; docker update --cpu-shares 512 web")
-    machine.run("systemctl stop web")
-    assert machine.show("web", "Result") == "success"
-
-
-def pid_of(machine: Machine, command: str) -> str:
-    return poll(lambda: machine.attempt(f"pgrep -x -f '{command}'").stdout.strip(), what=f"'{command}' to run")
-
-
-@pytest.mark.machines(Spec("trixie", "systemd", "hybrid"))
-def test_v1_with_the_systemd_driver_refuses_to_move(machine: Machine) -> None:
-    machine.install_unit("web.service", unit(TRAP, own="--adopt=move"))
-    machine.expect_journal("docker exec fails once processes were moved")
-
-    assert machine.attempt("systemctl start web").returncode != 0
-
-    assert machine.show("web", "ExecMainStatus") == "125"
+    machine.run("docker stop web")
+    poll(lambda: machine.show("web", "ActiveState") == "failed", what="web.service to end")
+    status = machine.show("web", "ExecMainStatus")
     machine.run("systemctl reset-failed web")
+    names = f"-path '*{container}*' -o -name web.service"
+    left = machine.run(f"docker ps --all --quiet; find /sys/fs/cgroup -type d '(' {names} ')'")
+    return replace(holds, status=status, left=left or "nothing")
+
+
+def whose(machine: Machine, who: str, expected: str) -> str:
+    """ "unit" or "engine", for a PID or pgrep's words; somebody who is to be moved gets the time for it."""
+    found = ""
+
+    def is_there() -> bool:
+        nonlocal found
+        pid = who if who.isdecimal() else machine.attempt(f"pgrep {who}").stdout.strip()
+        lines = machine.attempt(f"cat /proc/{pid or 0}/cgroup").stdout.splitlines()
+        places = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in lines}
+        path = places.get("" if machine.spec.hierarchy == "unified" else "name=systemd", "")
+        found = "unit" if path.startswith("/system.slice/web.service") else "engine" if path else ""
+        return found == expected
+
+    with contextlib.suppress(TimeoutError):
+        poll(is_there, what=f"{who} to be in the {expected}'s cgroup", timeout_sec=15)
+    return found
+
+
+def top(machine: Machine) -> str:
+    shown = machine.attempt("docker top web")
+    return "fails" if shown.returncode else "works" if "sleep 1111" in shown.stdout else "nothing"
+
+
+def stats(machine: Machine, pid: str, expected: str) -> str:
+    """How many processes there are; without the controller nobody knows."""
+    shown = machine.attempt("docker stats --no-stream --format '{{.PIDs}}' web")
+    if shown.returncode:
+        return "fails"
+    if not controller(machine, pid, "pids"):
+        return expected
+    return "nothing" if shown.stdout.strip() in ("", "0", "--") else "works"
+
+
+def pause(machine: Machine, pid: str) -> str:
+    if machine.attempt("docker pause web").returncode:
+        return "fails"
+    if machine.spec.hierarchy == "unified":
+        is_frozen = f"grep -x 'frozen 1' '/sys/fs/cgroup{place(machine, pid)}/cgroup.events'"
+    else:
+        is_frozen = f"grep -x FROZEN '{controller(machine, pid, 'freezer')}/freezer.state'"
+    found = "nothing"
+    with contextlib.suppress(TimeoutError):
+        poll(lambda: machine.attempt(is_frozen).returncode == 0, what="the payload to freeze", timeout_sec=5)
+        found = "works"
+    machine.run("docker unpause web")
+    poll(lambda: machine.attempt(is_frozen).returncode != 0, what="the payload to thaw")
+    return found
+
+
+def update(machine: Machine, pid: str, expected: str) -> str:
+    if machine.attempt("docker update --cpu-shares 512 web").returncode:
+        return "fails"
+    if not (directory := controller(machine, pid, "cpu")):
+        return expected
+    return "works" if machine.run(f"cat '{directory}/cpu.shares'") == "512" else "nothing"
+
+
+def controller(machine: Machine, pid: str, name: str) -> str:
+    """The directory of a process's cgroup in a v1 hierarchy with this controller, "" where there is none."""
+    lines = machine.run(f"cat /proc/{pid}/cgroup").splitlines()
+    for _, names, path in (line.split(":", 2) for line in lines):
+        if name in names.split(",") and machine.spec.hierarchy != "unified":
+            return f"/sys/fs/cgroup/{names}{path}"
+    return ""
+
+
+def journal_unit(machine: Machine) -> str:
+    """Of a line that the payload itself sends to journald."""
+    machine.run("docker kill --signal=HUP web")
+    seen = poll(lambda: records(machine, "marked"), what="the line")
+    name = seen[0].get("_SYSTEMD_UNIT", "")
+    return "unit" if name == "web.service" else name
 
 
 @pytest.mark.parametrize("own", ["", "--adopt=move", "--adopt=none"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from systemd_docker import log
+from systemd_docker.cgroup import Cgroup
 from tests.fakes.engine import FakeEngine
 
 if TYPE_CHECKING:
@@ -62,6 +63,19 @@ def engine(tmp_path: Path) -> Iterator[FakeEngine]:
     """A fake engine of the newest API version that answers are recorded for."""
     with FakeEngine(tmp_path / "docker.sock") as engine:
         yield engine
+
+
+@pytest.fixture
+def cgroup2() -> Iterator[Cgroup]:
+    """A fresh cgroup in the real v2 hierarchy, removed afterwards with those below it; who is in it has to end."""
+    mounts = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
+    mount = next((mount for mount in mounts if os.access(f"{mount}/cgroup.procs", os.W_OK)), None)
+    if mount is None:
+        pytest.skip("needs a writable cgroup v2 hierarchy")
+    own = Cgroup(mount, f"/systemd-docker-test-{os.getpid()}")
+    own.make()
+    yield own
+    own.remove()
 
 
 @pytest.fixture

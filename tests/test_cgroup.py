@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -95,22 +94,6 @@ def test_read_hierarchies_takes_the_proc_it_is_given(tmp_path: Path) -> None:
     hierarchies = cgroup.read_hierarchies(str(tmp_path))
 
     assert hierarchies.of_service(cgroup.read_proc_cgroup("self", str(tmp_path))).path == "/system.slice/web.service"
-
-
-@pytest.fixture
-def cgroup2() -> Iterator[Cgroup]:
-    """A fresh cgroup in the real v2 hierarchy, removed afterwards with everybody in it."""
-    mounts = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
-    mount = next((mount for mount in mounts if os.access(f"{mount}/cgroup.procs", os.W_OK)), None)
-    if mount is None:
-        pytest.skip("needs a writable cgroup v2 hierarchy")
-    own = Cgroup(mount, f"/systemd-docker-test-{os.getpid()}")
-    own.make()
-    yield own
-    for child in (own.child("source"), own.child("target")):
-        if os.path.isdir(child.directory):
-            os.rmdir(child.directory)
-    os.rmdir(own.directory)
 
 
 def test_move_processes_outruns_a_forking_payload(cgroup2: Cgroup) -> None:

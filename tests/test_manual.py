@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
 import pytest
 
+from integration import matrix, root
 from systemd_docker import cli, errors
 from systemd_docker.options.flags import FLAGS
 from systemd_docker.options.own import OWN_FLAGS
@@ -72,3 +74,18 @@ def test_every_deliberate_difference_is_there_and_no_other() -> None:
     documented = [line for line in section("DIFFERENCES FROM DOCKER-RUN").splitlines() if line.startswith("- ")]
 
     assert documented == [f"- `{difference.line}`: {difference.why}" for difference in DIFFERENCES]
+
+
+def test_the_adoption_matrix_is_there() -> None:
+    assert "\n".join(matrix.table(matrix.CELLS)) in section("ADOPTION")
+
+
+def test_no_cell_of_the_adoption_matrix_is_missing() -> None:
+    """Every engine that the tests need, with either driver, on v2 and, as long as systemd knows that, on v1."""
+    suites = set(root.TESTED) & set(matrix.ENGINES)
+    for suite, driver, hierarchy, own in itertools.product(
+        suites, ("systemd", "cgroupfs"), ("unified", "hybrid"), ("", matrix.MOVE)
+    ):
+        if hierarchy == "unified" or suite in matrix.KNOW_V1:
+            cells = [spec for spec, words in matrix.CELLS if words == own and spec.suite == suite]
+            assert (driver, hierarchy) in {(spec.cgroup_driver, spec.hierarchy) for spec in cells}

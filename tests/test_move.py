@@ -4,16 +4,12 @@ import os
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from systemd_docker.cgroup import Cgroup
 from systemd_docker.errors import AdoptionError
 from systemd_docker.service import move
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ID = "4f" * 32
 
@@ -119,21 +115,8 @@ def test_a_process_that_cannot_be_named_is_not_taken_for_ourselves(tmp_path: Pat
     assert (tmp_path / "target" / "cgroup.procs").read_text() == str(move.NO_PID)
 
 
-@pytest.fixture
-def own() -> Iterator[Cgroup]:
-    """A fresh cgroup in the real v2 hierarchy, removed afterwards."""
-    mounts = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
-    mount = next((mount for mount in mounts if os.access(f"{mount}/cgroup.procs", os.W_OK)), None)
-    if mount is None:
-        pytest.skip("needs a writable cgroup v2 hierarchy")
-    made = Cgroup(mount, f"/systemd-docker-move-{os.getpid()}")
-    made.make()
-    yield made
-    made.remove()
-
-
-def test_a_storm_is_frozen_and_moved_with_those_below(own: Cgroup) -> None:
-    source = own.child("source")
+def test_a_storm_is_frozen_and_moved_with_those_below(cgroup2: Cgroup) -> None:
+    source = cgroup2.child("source")
     below = source.child("below")
     source.make()
     below.make()
@@ -146,26 +129,26 @@ def test_a_storm_is_frozen_and_moved_with_those_below(own: Cgroup) -> None:
         storm.stdin.flush()
         storm.stdout.readline()
 
-        move._take_over_unified(source, own, delegated=True)
+        move._take_over_unified(source, cgroup2, delegated=True)
 
         assert not source.pids()
         assert not below.pids()
-        assert storm.pid in own.child("payload").pids()
-        assert own.child("payload").wait_for("frozen 0", time.monotonic() + 5)
+        assert storm.pid in cgroup2.child("payload").pids()
+        assert cgroup2.child("payload").wait_for("frozen 0", time.monotonic() + 5)
         storm.kill()
-    assert own.child("payload").wait_for("populated 0", time.monotonic() + 5)
+    assert cgroup2.child("payload").wait_for("populated 0", time.monotonic() + 5)
 
 
-def test_what_an_earlier_container_left_makes_way(own: Cgroup) -> None:
-    source, old = own.child("source"), own.child("payload").child("old")
+def test_what_an_earlier_container_left_makes_way(cgroup2: Cgroup) -> None:
+    source, old = cgroup2.child("source"), cgroup2.child("payload").child("old")
     source.make()
-    own.child("payload").make()
+    cgroup2.child("payload").make()
     old.make()
 
-    move._take_over_unified(source, own, delegated=True)
+    move._take_over_unified(source, cgroup2, delegated=True)
 
     assert not os.path.exists(old.directory)
 
 
-def test_waiting_for_an_event_has_an_end(own: Cgroup) -> None:
-    assert not own.wait_for("frozen 1", time.monotonic() + 0.01)
+def test_waiting_for_an_event_has_an_end(cgroup2: Cgroup) -> None:
+    assert not cgroup2.wait_for("frozen 1", time.monotonic() + 0.01)

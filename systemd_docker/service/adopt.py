@@ -53,17 +53,20 @@ def make_room(plan: AdoptionPlan, unit: UnitContext) -> None:
         )
 
 
-def adopt(plan: AdoptionPlan, unit: UnitContext, container_id: str, leader: int) -> None:
+def adopt(plan: AdoptionPlan, unit: UnitContext, container_id: str, leader: int) -> tuple[str, ...]:
     """Make the container, which has just started, part of the unit as far as it is not; and prove it.
 
+    What move.take_over() gives, () where nobody will have to be moved.
     Raises AdoptionError: the container must not run on then.
     """
+    moved: tuple[str, ...] = ()
     if plan.strategy == "move":
         from systemd_docker.service import move
 
-        move.take_over(unit, container_id, leader, delegated=plan.sweep)
+        moved = move.take_over(unit, container_id, leader, delegated=plan.sweep)
         container_id = ""
     verify(plan, unit, container_id, leader)
+    return moved
 
 
 def leftovers(plan: AdoptionPlan, unit: UnitContext) -> tuple[str, ...]:

@@ -31,6 +31,8 @@ class Held:
     stop_timeout_sec:    how long the payload has between that signal and SIGKILL.
     patience_sec:        how long we may need for all of it once we were told to stop: TimeoutStopSec= cuts it off.
     adoption, sweeps:    the strategy by which the container is part of the unit, and AdoptionPlan.sweep.
+    moved:               (mount, from, to): the engine's cgroup for the container, and where its processes were moved
+                         to from there, and others have to follow; () where they do not.
     leader_is_main:      whether the service manager takes the leader for the main process.
     shares_manager_signals:  whether what `systemctl kill` sends to the unit reaches the payload by itself.
     manager_signals_payload: whether `systemctl stop` sends it its stop signal by itself.
@@ -75,6 +77,7 @@ class Held:
     patience_sec: int
     adoption: str
     sweeps: bool
+    moved: tuple[str, ...]
     leader_is_main: bool
     shares_manager_signals: bool
     manager_signals_payload: bool

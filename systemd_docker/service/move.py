@@ -69,27 +69,30 @@ def check(unit: UnitContext) -> None:
             _device_programs(unit.cgroup)
 
 
-def take_over(unit: UnitContext, container_id: str, leader: int, *, delegated: bool) -> None:
+def take_over(unit: UnitContext, container_id: str, leader: int, *, delegated: bool) -> tuple[str, ...]:
     """Move the container's processes into the unit; nothing to do where the leader, its first process, has ended.
 
     delegated: whether limits can be written below the unit's cgroup, and nobody is in it.
+    (mount, from, to), cgroups of which the first is where others may come to later: see service.strays. () for none.
     Raises AdoptionError; the container has to go then.
     """
     assert unit.cgroup is not None
     try:
         with _explained(f"cannot move the container's processes into {unit.name}"):
             hierarchies = cgroup.read_hierarchies()
-            source = container_cgroup(hierarchies.of_service(cgroup.read_proc_cgroup(leader)), container_id)
-            if unit.cgroup.contains(source.path):
-                # It was created there, by an earlier start of this unit.
-                return
+            of = hierarchies.of_service(cgroup.read_proc_cgroup(leader))
+            if unit.cgroup.contains(of.path):
+                # It was created there, or moved there and runs on, by an earlier start of this unit.
+                return ()
+            source = container_cgroup(of, container_id)
             if hierarchies.is_unified:
-                _take_over_unified(source, unit.cgroup, delegated=delegated)
-            else:
-                _take_over_v1(source, unit.cgroup, hierarchies)
+                target = _take_over_unified(source, unit.cgroup, delegated=delegated)
+                return source.mount, source.path, target.path
+            _take_over_v1(source, unit.cgroup, hierarchies)
     except AdoptionError:
         if not _has_ended(leader):
             raise
+    return ()
 
 
 def container_cgroup(of: Cgroup, container_id: str) -> Cgroup:
@@ -121,7 +124,7 @@ def _has_ended(leader: int) -> bool:
         os.close(pidfd)
 
 
-def _take_over_unified(source: Cgroup, own: Cgroup, *, delegated: bool) -> None:
+def _take_over_unified(source: Cgroup, own: Cgroup, *, delegated: bool) -> Cgroup:
     deadline = time.monotonic() + MOVE_TIMEOUT_SEC
     target = own.child(PAYLOAD)
     # A fresh one: what an earlier container of this unit was allowed is none of this one's business.
@@ -133,6 +136,7 @@ def _take_over_unified(source: Cgroup, own: Cgroup, *, delegated: bool) -> None:
         _carry_device_programs(source, target)
         _move_all(source, target, deadline)
         target.write("cgroup.freeze", "0")
+    return target
 
 
 @contextlib.contextmanager

@@ -118,7 +118,7 @@ def _taken_up(held: Held, before: Held, unit: UnitContext, main_pid: MainPid) ->
             log.warning(f"{error}, ignoring")
     plan = AdoptionPlan(held.adoption, "as before", sweep=held.sweeps)
     try:
-        adopt.adopt(plan, unit, held.id, held.leader)
+        held = replace(held, moved=adopt.adopt(plan, unit, held.id, held.leader))
     except AdoptionError as error:
         log.error(f"{error}; container '{held.name}' is killed")
         signal.pidfd_send_signal(held.pidfd, signal.SIGKILL)

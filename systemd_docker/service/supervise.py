@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from systemd_docker.service.requests import Requests
     from systemd_docker.service.signals import Signals
     from systemd_docker.service.stop import Stopper
+    from systemd_docker.service.strays import Strays
 
 DRAIN_TIMEOUT_SEC = 10
 """How long the last output may take when the container has ended: its reader is slower than any we know, or stuck."""
@@ -52,6 +53,7 @@ class Supervisor:
         self._reports = _reports(loop, held, self._requests)
         self._relay = _relay(loop, held) if held.output_fd != NO_FD else None
         self._input = _input(loop, held) if held.stdin_fd != NO_FD else None
+        self._strays = _strays(loop, held)
         self._exit: Exchange | None = None
         self._exit_code: int | None = None
         self._is_lost = False
@@ -102,6 +104,8 @@ class Supervisor:
                 self._relay.close()
             if self._input is not None:
                 self._input.close()
+            if self._strays is not None:
+                self._strays.close()
         return self._exit_code
 
     def _is_over(self) -> bool:
@@ -186,6 +190,15 @@ def _input(loop: Loop, held: Held) -> Input:
     from systemd_docker.service.input import Input
 
     return Input(loop, held.stdin_fd)
+
+
+def _strays(loop: Loop, held: Held) -> Strays | None:
+    """None where nobody was moved, or systemd has collected the emptied scope: nobody comes there then."""
+    if not held.moved or not os.path.isdir("".join(held.moved[:2])):
+        return None
+    from systemd_docker.service.strays import Strays
+
+    return Strays(loop, held.moved)
 
 
 def _relay(loop: Loop, held: Held) -> Relay:

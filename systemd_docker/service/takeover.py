@@ -51,8 +51,9 @@ def take_over(
     listener:   the payload's notification socket, if it has one. begin_nsec: when this invocation began.
     """
     plan = prepared.plan
+    moved: tuple[str, ...] = ()
     if container.leader:
-        adopt.adopt(plan.adoption, unit, container.id, container.leader)
+        moved = adopt.adopt(plan.adoption, unit, container.id, container.leader)
         if own.pid_file:
             idfiles.write_pid_file(own.pid_file, container.leader, undo)
     notifier = Notifier(unit.notify_socket)
@@ -60,7 +61,7 @@ def take_over(
     mainpid.announce(notifier, leader=container.leader if leader_is_main else 0, is_ready=plan.ready == "started")
     readiness.say_status(notifier, steady_text(container, plan))
     _log_choices(container, plan, unit)
-    return _hold(own, container, prepared, unit, listener, begin_nsec)
+    return _hold(own, container, prepared, unit, moved, listener, begin_nsec)
 
 
 def _hold(
@@ -68,6 +69,7 @@ def _hold(
     container: Container,
     prepared: Prepared,
     unit: UnitContext,
+    moved: tuple[str, ...],
     listener: Listener | None,
     begin_nsec: int,
 ) -> Held:
@@ -92,6 +94,7 @@ def _hold(
         patience_sec=patience_sec(properties),
         adoption=plan.adoption.strategy,
         sweeps=plan.adoption.sweep,
+        moved=moved,
         leader_is_main=plan.leader_is_main and container.leader != 0,
         shares_manager_signals=shares_manager_signals(plan.adoption, properties),
         manager_signals_payload=manager_signals_payload(plan.adoption, properties, facts.stop_signal),
