@@ -78,7 +78,7 @@ def _things(machine: Machine) -> frozenset[tuple[str, str]]:
 
 def findings(machine: Machine, before: Photograph, *, patience_sec: float = PATIENCE_SEC) -> list[str]:
     """What is there that was not before, and what our journal says that nobody announced; one line each."""
-    deadline = time.monotonic() + patience_sec
+    deadline = time.monotonic() + patience_sec * machine.slowness
     while (left := _things(machine) - before.things) and time.monotonic() < deadline:
         time.sleep(0.1)
     return [*(f"{kind} left: {name}" for kind, name in sorted(left)), *_journal_findings(machine, before)]

@@ -1,7 +1,7 @@
 """A booted machine with systemd and an engine inside: what an integration test talks to.
 
 Commands enter its namespaces through nsenter(1), in about 15 ms, so nothing has to run inside to be talked to. How it
-boots is integration.nspawn's business.
+boots is integration.nspawn's business. A machine with a kernel of its own is a VirtualMachine: integration.vm.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shlex
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from integration import cgroups
 from integration.polling import poll as poll  # with Machine, what every test imports
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from integration.root import Driver
 
 COMMAND_TIMEOUT_SEC = 60
+
+GRACE_SEC = 30
+"""How much later than the machine the host gives a command up: when the machine itself hangs."""
 
 UNIT_DIRECTORY = "/etc/systemd/system"
 
@@ -85,7 +88,10 @@ class Machine:
     units:    what was installed through install_unit(), for whoever tidies up.
     announced, tolerated: see expect_journal() and tolerate_journal().
     journal_cursor: where the journal was when the running test began.
+    slowness: how much longer than on the host everything may take; run() and the audit wait that much longer.
     """
+
+    slowness: ClassVar[int] = 1
 
     name: str
     spec: Spec
@@ -114,11 +120,15 @@ class Machine:
     ) -> subprocess.CompletedProcess[str]:
         """Like run(), for commands that may fail: the result has returncode, stdout and stderr."""
         shell = ["sh", "-euc", command]
+        timeout_sec *= self.slowness
         if as_unit:
             limit = f"--property=RuntimeMaxSec={timeout_sec}"
             shell = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", limit, "--", *shell]
         argv = self.entering(["timeout", "--kill-after=5", str(timeout_sec), *shell])
-        result = subprocess.run(argv, input=stdin, capture_output=True, env=ENVIRONMENT, check=False)
+        deadline = timeout_sec + GRACE_SEC
+        result = subprocess.run(
+            argv, input=stdin, capture_output=True, env=ENVIRONMENT, check=False, timeout=deadline
+        )
         if result.returncode == _TIMED_OUT:
             raise TimeoutError(
                 f"{command!r} did not end within {timeout_sec} s\n{result.stdout!r}\n{result.stderr!r}"

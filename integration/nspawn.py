@@ -9,9 +9,7 @@ removed by whoever boots the next one.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import shutil
 import subprocess
 import uuid
 from pathlib import Path
@@ -22,12 +20,10 @@ from integration.leash import LEASH
 from integration.machine import Machine, Spec
 from integration.readiness import notify_socket, wait_until_ready
 from integration.root import SUITES, base_root
+from integration.states import engine_configuration, state_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-RUN = cache.DIRECTORY / "run"
-"""One directory per machine that is up."""
 
 OPTIONS = (
     "--quiet", "--boot", "--register=no", "--keep-unit", "--notify-ready=yes", "--private-network",
@@ -64,7 +60,7 @@ def booted(spec: Spec, *, layers: Sequence[Path] = (), binds: Sequence[str] = ()
     with contextlib.ExitStack() as stack:
         for layer in (*layers, root):
             stack.enter_context(cache.in_use(layer))
-        state = stack.enter_context(_state_directory(spec))
+        state = stack.enter_context(state_directory(spec))
         _write_seed(state / "seed", spec, state.name)
         own_cgroups = stack.enter_context(cgroups.made(state.name, spec.hierarchy, state / "cgroups"))
         words = [state, ":".join(map(str, (state / "seed", *layers, root))), " ".join(map(str, own_cgroups))]
@@ -108,39 +104,13 @@ def _launched(words: Sequence[str], spec: Spec, state: Path) -> Iterator[int]:
         launcher.wait()
 
 
-@contextlib.contextmanager
-def _state_directory(spec: Spec) -> Iterator[Path]:
-    """A directory with a unique name, locked for as long as we live."""
-    with cache.locked(RUN / "lock"):
-        sweep()
-        state = RUN / f"{spec}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-        (state / "fs").mkdir(parents=True)
-        stack = contextlib.ExitStack()
-        stack.enter_context(cache.locked(state / "alive"))
-    with stack:
-        try:
-            yield state
-        finally:
-            shutil.rmtree(state)
-
-
-def sweep() -> None:
-    """Remove what machines of killed processes left. Their locks are free, for the kernel let go of them."""
-    for alive in RUN.glob("*/alive"):
-        with alive.open("ab+") as file:
-            if cache.try_lock(file):
-                cgroups.remove_recorded(alive.parent / "cgroups")
-                shutil.rmtree(alive.parent)
-
-
 def _write_seed(seed: Path, spec: Spec, name: str) -> None:
     """The topmost layer below the machine's own writes: what makes this machine differ from its root."""
     (seed / "etc/docker").mkdir(parents=True)
     (seed / "var/log/journal").mkdir(parents=True)  # journald keeps a journal over reboots where this exists
     (seed / "etc/hostname").write_text(f"{name}\n")
     (seed / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
-    daemon = {"exec-opts": [f"native.cgroupdriver={spec.cgroup_driver}"]}
-    (seed / "etc/docker/daemon.json").write_text(json.dumps(daemon))
+    (seed / "etc/docker/daemon.json").write_text(engine_configuration(spec))
     if spec.hierarchy != "unified":
         units = seed / "etc/systemd/system"
         (units / "basic.target.wants").mkdir(parents=True)

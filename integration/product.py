@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from integration import cache, images
+from integration import cache, images, vm
 from integration.leash import run_on_leash
 from integration.nspawn import booted
 from integration.root import SUITES, base_root
@@ -50,7 +50,16 @@ cp -a "$3/upper/." "$4"
 
 @contextlib.contextmanager
 def installed(spec: Spec, *, binds: Sequence[str] = ()) -> Iterator[Machine]:
-    """A fresh machine as an administrator has it who followed the README, and with busybox:musl in its engine."""
+    """A fresh machine as an administrator has it who followed the README, and with busybox:musl in its engine.
+
+    binds: see nspawn.booted(); a machine with a kernel of its own has none.
+    """
+    if SUITES[spec.suite].has_kernel:
+        with vm.booted(spec) as machine:
+            machine.copy(layer(SUITES[spec.suite]), "/")
+            machine.run("systemctl daemon-reload")
+            yield machine
+        return
     with booted(spec, layers=[layer(SUITES[spec.suite])], binds=binds) as machine:
         images.load_busybox(machine)
         yield machine

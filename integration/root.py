@@ -20,6 +20,7 @@ from integration import cache
 from integration.leash import run_on_leash
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import Literal
 
@@ -43,6 +44,17 @@ class Suite:
     def release(self) -> str:
         return self.name.partition("-")[0]
 
+    @property
+    def has_kernel(self) -> bool:
+        """Whether it boots by itself, on an emulator (integration.vm), instead of in a container."""
+        return KERNEL in self.packages
+
+
+KERNEL = "linux-image-cloud-amd64"
+
+EMULATED = (KERNEL, "initramfs-tools", "zstd", "qemu-system-x86", "e2fsprogs")
+"""A kernel, and what makes a disk of the root and runs it: the host needs no emulator, and none is too old."""
+
 
 SUITES = {
     suite.name: suite
@@ -50,10 +62,11 @@ SUITES = {
         Suite("bookworm", (), "cgroupfs"),  # systemd 252, Engine 20.10
         Suite("trixie", ("docker-cli",), "systemd"),  # systemd 257, Engine 26.1
         Suite("trixie-podman", ("docker-cli", "podman", "crun", "netavark", "nftables"), "systemd"),
+        Suite("trixie-vm", ("docker-cli", *EMULATED), "systemd"),
     )
 }
 
-TESTED = ("bookworm", "trixie")
+TESTED = ("bookworm", "trixie", "trixie-vm")
 """What the tests need; the others are built by whoever asks for them."""
 
 PACKAGES = (
@@ -69,6 +82,18 @@ MASKED = (
     "systemd-modules-load.service", "systemd-timesyncd.service", "systemd-networkd-wait-online.service",
     "dev-hugepages.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",  # the kernel is the host's
 )  # fmt: skip
+
+KERNEL_UNITS = (
+    "systemd-modules-load.service", "dev-hugepages.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",
+)  # fmt: skip
+"""Not masked where the kernel is the machine's own."""
+
+KERNEL_OPTIONS = (
+    '--setup-hook=mkdir -p "$1/etc/initramfs-tools/conf.d"',
+    '--setup-hook=printf "%s\\n" MODULES=list COMPRESS=zstd COMPRESSLEVEL=1 >"$1/etc/initramfs-tools/conf.d/quick"',
+    '--setup-hook=printf "%s\\n" virtio_pci virtio_blk ext4 >"$1/etc/initramfs-tools/modules"',
+)
+"""The smallest initramfs that finds the root, see initramfs.conf(5)."""
 
 SLIM = (
     '--aptopt=Acquire::Languages "none"',
@@ -101,19 +126,27 @@ DOWNLOAD_OPTIONS = (
 
 def base_root(suite: Suite) -> Path:
     """The directory of this suite's root; a first call builds it, in half a minute to a minute."""
-    recipe = cache.digest(suite, PACKAGES, MASKED, OPTIONS)
+    recipe = cache.digest(suite, PACKAGES, _masked(suite), _options(suite))
     return cache.entry(suite.name, recipe, lambda path: _build(suite, path))
 
 
 def _build(suite: Suite, path: Path) -> None:
     packages = ",".join((*PACKAGES, *suite.packages))
-    bootstrap([*OPTIONS, f"--include={packages}"], suite.release, path)
-    for unit in MASKED:
+    bootstrap([*_options(suite), f"--include={packages}"], suite.release, path)
+    for unit in _masked(suite):
         (path / "etc/systemd/system" / unit).symlink_to("/dev/null")
     (path / "etc/machine-id").write_text("")
 
 
-def bootstrap(options: list[str], suite: str, target: Path) -> None:
+def _masked(suite: Suite) -> tuple[str, ...]:
+    return tuple(unit for unit in MASKED if not (suite.has_kernel and unit in KERNEL_UNITS))
+
+
+def _options(suite: Suite) -> tuple[str, ...]:
+    return (*OPTIONS, *(KERNEL_OPTIONS if suite.has_kernel else ()))
+
+
+def bootstrap(options: Sequence[str], suite: str, target: Path) -> None:
     """Run mmdebstrap on the host's mirror."""
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as apt_conf:
         apt_conf.write(host_download_options())

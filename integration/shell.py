@@ -12,7 +12,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from integration import cache, nspawn, product
+from integration import cache, nspawn, product, states, vm
 from integration.machine import ENVIRONMENT, Machine, Spec, poll
 from integration.root import SUITES
 
@@ -67,14 +67,21 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         parser.error(str(error))
     if options.machine not in SUITES and (options.keep or options.machine not in dict(_kept())):
         parser.error(f"'{options.machine}' is neither a suite nor a machine that was kept")
+    if options.bind and options.machine in SUITES and SUITES[options.machine].has_kernel:
+        parser.error(f"'{options.machine}' has a kernel of its own and cannot see directories of the host")
     return options
 
 
 @contextlib.contextmanager
 def _machine(options: argparse.Namespace) -> Iterator[Machine]:
     spec = Spec(options.machine, options.driver, options.hierarchy)
-    boot = nspawn.booted if options.bare else product.installed
-    with boot(spec, binds=options.bind) as machine:
+    if options.bare and SUITES[spec.suite].has_kernel:
+        boot: contextlib.AbstractContextManager[Machine] = vm.booted(spec)
+    elif options.bare:
+        boot = nspawn.booted(spec, binds=options.bind)
+    else:
+        boot = product.installed(spec, binds=options.bind)
+    with boot as machine:
         yield machine
 
 
@@ -131,13 +138,14 @@ def _record(machine: Machine, name: str) -> None:
 
 
 def _kept() -> Iterator[tuple[str, Machine]]:
-    for path in sorted(nspawn.RUN.glob("*/kept")):
+    for path in sorted(states.RUN.glob("*/kept")):
         with (path.parent / "alive").open("ab+") as alive:
             if cache.try_lock(alive):
                 continue
         record = json.loads(path.read_text())
         spec = Spec(**record["spec"])
-        yield record["name"], Machine(path.parent.name, spec, path.parent, record["launcher"], record["leader"])
+        kind = vm.VirtualMachine if SUITES[spec.suite].has_kernel else Machine
+        yield record["name"], kind(path.parent.name, spec, path.parent, record["launcher"], record["leader"])
 
 
 def _end(name: str) -> int:

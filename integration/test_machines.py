@@ -27,13 +27,22 @@ pytestmark = pytest.mark.integration
 DRIVERS: tuple[Driver, ...] = ("systemd", "cgroupfs")
 HIERARCHIES: tuple[Hierarchy, ...] = ("unified", "hybrid", "legacy")
 
-ENGINES = {"bookworm": ("20.10", "cgroupfs", "252"), "trixie": ("26.1", "systemd", "257")}
+ENGINES = {
+    "bookworm": ("20.10", "cgroupfs", "252"),
+    "trixie": ("26.1", "systemd", "257"),
+    "trixie-vm": ("26.1", "systemd", "257"),
+}
+
+with_kernels = pytest.mark.machines(Spec("trixie"), Spec("bookworm"), Spec("trixie-vm"))
+"""For what a machine with a kernel of its own promises as well."""
 
 
+@with_kernels
 def test_systemd_is_up_and_every_unit_with_it(machine: Machine) -> None:
     assert machine.run("systemctl is-system-running") == "running"
 
 
+@with_kernels
 def test_systemd_and_the_engine_are_the_suites(machine: Machine) -> None:
     engine, driver, systemd = ENGINES[machine.spec.suite]
 
@@ -53,20 +62,24 @@ def test_busybox_has_a_shell_for_its_command_and_no_entrypoint(machine: Machine)
     assert shown == '["sh"] null'
 
 
+@with_kernels
 def test_the_product_is_installed(machine: Machine) -> None:
     assert machine.run("command -v systemd-docker") == "/usr/local/bin/systemd-docker"
     assert machine.run("systemd-docker --version")
     assert machine.show("hello-world.service", "LoadState") == "loaded"
 
 
+@with_kernels
 def test_a_command_belongs_to_the_machine_and_to_no_unit(machine: Machine) -> None:
     assert machine.run("tail --lines=1 /proc/self/cgroup") == "0::/commands"
 
 
+@with_kernels
 def test_a_command_as_unit_is_a_service(machine: Machine) -> None:
     assert re.search(r"0::/system\.slice/run-\S+\.service$", machine.run("cat /proc/self/cgroup", as_unit=True))
 
 
+@with_kernels
 def test_a_failing_command_shows_both_streams(machine: Machine) -> None:
     with pytest.raises(CommandError, match=r"exited 3\nout\n\nerr") as raised:
         machine.run("echo out; echo err >&2; exit 3")
@@ -74,6 +87,7 @@ def test_a_failing_command_shows_both_streams(machine: Machine) -> None:
     assert raised.value.exit_status == 3
 
 
+@with_kernels
 def test_a_command_that_hangs_is_ended(machine: Machine) -> None:
     with pytest.raises(TimeoutError, match="sleep 4711"):
         machine.run("sleep 4711", timeout_sec=1)
@@ -81,15 +95,16 @@ def test_a_command_that_hangs_is_ended(machine: Machine) -> None:
     assert machine.attempt("pgrep --exact sleep").returncode == 1
 
 
+@with_kernels
 def test_a_copied_tree_keeps_its_modes(machine: Machine, tmp_path: Path) -> None:
     script = tmp_path / "bin/hello"
     script.parent.mkdir()
     script.write_text("#!/bin/sh\necho hello\n")
     script.chmod(0o755)
 
-    machine.copy(tmp_path, "/run/copied")
+    machine.copy(tmp_path, "/usr/local/copied")
 
-    assert machine.run("/run/copied/bin/hello; rm -r /run/copied") == "hello"
+    assert machine.run("/usr/local/copied/bin/hello; rm -r /usr/local/copied") == "hello"
 
 
 def test_units_that_a_test_installed_are_stopped_for_it(machine: Machine) -> None:

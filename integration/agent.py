@@ -1,0 +1,152 @@
+#!/usr/bin/python3
+"""Commands in a machine that no namespace leads into: a service inside, a client outside like nsenter(1).
+
+One TCP connection is one command. The service greets, with one byte: an emulator accepts connections long before
+there is a service behind them. The client sends a line of JSON, {"argv": [...], "environment": {...}}, and then the
+command's standard input until it shuts that direction down. The service sends frames: a byte that is the file
+descriptor, 1 or 2, the length in four bytes, and what the command wrote there; and at last 0 with the exit status
+instead of a length. The service is one process that waits and forks: to start Python takes an emulated processor
+half a second.
+
+Run as a program: without arguments it is the service, with some the client. It imports nothing of ours, for it is
+copied into machines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import struct
+import subprocess
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PORT = 7000
+
+CGROUP = "/sys/fs/cgroup/commands"
+"""Commands belong to no unit, as those that nsenter runs in other machines."""
+
+GREETING = b"+"
+GREETING_TIMEOUT_SEC = 5
+
+NO_ANSWER = 255
+"""The client's exit status when the machine goes away."""
+
+_HEAD = struct.Struct("!BI")
+_FINISHED = 0
+_CHUNK_BYTES = 65536
+
+
+def serve() -> None:
+    """Answer for as long as the machine runs."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel forgets children by itself
+    with socket.create_server(("", PORT)) as server:
+        while True:
+            connection, _address = server.accept()
+            if os.fork() == 0:
+                server.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                # BrokenPipeError: the client was killed. The command ends when it writes, or by timeout(1).
+                with connection, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    _answer(connection)
+                os._exit(0)
+            connection.close()
+
+
+def _answer(connection: socket.socket) -> None:
+    connection.sendall(GREETING)
+    os.makedirs(CGROUP, exist_ok=True)
+    with open(f"{CGROUP}/cgroup.procs", "w") as procs:
+        procs.write("0")
+    request = json.loads(_first_line(connection))
+    process = subprocess.Popen(
+        request["argv"],
+        stdin=connection.fileno(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=request["environment"],
+        cwd="/",
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ, 1)
+        selector.register(process.stderr, selectors.EVENT_READ, 2)
+        while selector.get_map():
+            for key, _events in selector.select():
+                if data := os.read(key.fd, _CHUNK_BYTES):
+                    connection.sendall(_HEAD.pack(key.data, len(data)) + data)
+                else:
+                    selector.unregister(key.fileobj)
+    status = process.wait()
+    connection.sendall(_HEAD.pack(_FINISHED, status if status >= 0 else 128 - status))
+
+
+def _first_line(connection: socket.socket) -> bytes:
+    """Not a byte more: the rest is the command's standard input."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        byte = connection.recv(1)
+        if not byte:
+            raise ConnectionResetError("no request")
+        line += byte
+    return bytes(line)
+
+
+def call(argv: Sequence[str]) -> int:
+    """Run argv in the machine whose network namespace we are in; its exit status, or NO_ANSWER."""
+    request = json.dumps({"argv": argv, "environment": dict(os.environ)})
+    try:
+        with socket.create_connection(("127.0.0.1", PORT), timeout=GREETING_TIMEOUT_SEC) as connection:
+            if connection.recv(len(GREETING)) != GREETING:
+                raise ConnectionResetError("nobody greets")
+            connection.settimeout(None)
+            connection.sendall(request.encode() + b"\n")
+            return _converse(connection)
+    except OSError as error:
+        sys.stderr.write(f"the machine does not answer: {error}\n")
+        return NO_ANSWER
+
+
+def _converse(connection: socket.socket) -> int:
+    """Pass standard input on as it comes, and what the command writes."""
+    with selectors.PollSelector() as selector:  # poll(2) takes regular files and /dev/null as well
+        selector.register(connection, selectors.EVENT_READ)
+        selector.register(0, selectors.EVENT_READ)
+        while True:
+            ready = {key.fileobj for key, _events in selector.select()}
+            if 0 in ready:
+                data = os.read(0, _CHUNK_BYTES)
+                if data:
+                    connection.sendall(data)
+                else:
+                    selector.unregister(0)
+                    connection.shutdown(socket.SHUT_WR)
+            if connection in ready and (status := _pass_on(connection)) is not None:
+                return status
+
+
+def _pass_on(connection: socket.socket) -> int | None:
+    """Write one frame to its file descriptor; the exit status if it was the last one."""
+    head = connection.recv(_HEAD.size, socket.MSG_WAITALL)
+    if len(head) < _HEAD.size:
+        raise ConnectionResetError("it ended before the command")
+    fd, number = _HEAD.unpack(head)
+    if fd == _FINISHED:
+        return int(number)
+    with open(fd, "wb", closefd=False) as stream:
+        stream.write(connection.recv(number, socket.MSG_WAITALL))
+    return None
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        sys.exit(call(sys.argv[1:]))
+    serve()

@@ -1,0 +1,17 @@
+#!/bin/sh
+# Runs in namespaces of its own, on a leash (integration/leash.py): QEMU out of a machine's base root.
+#   launch-vm.sh STATE ROOT TEMPLATE QEMU-OPTION...
+# STATE: the machine's directory. TEMPLATE: that of its disk and memory. integration/qemu.py says where QEMU sees them.
+set -eu
+state=$1 root=$2 template=$3
+shift 3
+
+cd "$state"
+mount --bind "$root" fs
+mount -o remount,bind,ro fs
+mount -t proc proc fs/proc
+mount --rbind /dev fs/dev
+mount --bind "$state" fs/mnt
+mount --bind "$template" fs/srv
+chroot fs ip link set lo up
+exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin TMPDIR=/mnt chroot fs qemu-system-x86_64 "$@"
