@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from systemd_docker.options.own import OwnOptions
+    from systemd_docker.service.asking import Questions
     from systemd_docker.service.ending import Ending
     from systemd_docker.unit import UnitContext
 
@@ -97,11 +98,22 @@ def _dispatch(argv: Sequence[str], unit: UnitContext) -> Ending:
 
 def _run(own: OwnOptions, argv: Sequence[str], unit: UnitContext) -> Ending:
     from systemd_docker import unit as unit_room
-    from systemd_docker.options.grammar import parse_run
-    from systemd_docker.service.ending import Ending
+    from systemd_docker.service.asking import Questions
 
     if own.sdnotify == "ignore":
         unit = unit_room.without_notifications(unit)
+    # The engine and the service manager look it up while the rest is imported.
+    questions = Questions(unit)
+    try:
+        return _run_container(own, argv, unit, questions)
+    finally:
+        questions.close()
+
+
+def _run_container(own: OwnOptions, argv: Sequence[str], unit: UnitContext, questions: Questions) -> Ending:
+    from systemd_docker.options.grammar import parse_run
+    from systemd_docker.service.ending import Ending
+
     options = parse_run(argv)
     if options.switch("help"):
         from systemd_docker.options.help import run_help
@@ -111,11 +123,7 @@ def _run(own: OwnOptions, argv: Sequence[str], unit: UnitContext) -> Ending:
     if own.dry_run:
         from systemd_docker.commands import dry_run
 
-        return Ending(dry_run.main(own, options, unit))
-    from systemd_docker.service.asking import Questions
-
-    # While the engine and the service manager look it up, the rest is imported.
-    questions = Questions(unit)
+        return Ending(dry_run.main(own, options, unit, questions))
     from systemd_docker.service.run import run
 
     return run(own, options, unit, questions)

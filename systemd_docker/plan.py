@@ -5,13 +5,12 @@ Pure: no function here asks the engine, the kernel or the service manager anythi
 
 from __future__ import annotations
 
-import signal
-
 from systemd_docker.adoption import choose_adoptions, with_adoption
 from systemd_docker.record import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Mapping
 
     from systemd_docker.adoption import AdoptionPlan
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from systemd_docker.options.own import OwnOptions
     from systemd_docker.options.request import CreateRequest
     from systemd_docker.unit import UnitContext, UnitProperties
+else:
+    import _signal as signal
 
 UNIT_LABEL = "systemd-docker.unit"
 INVOCATION_LABEL = "systemd-docker.invocation"
@@ -242,8 +243,8 @@ def signal_number(name: str) -> int:
     base, sign, offset = word.partition("-")
     if sign and base == "RTMAX" and offset.isdecimal():
         return signal.SIGRTMAX - int(offset)
-    known = getattr(signal, f"SIG{word}", 0)
-    return int(known) if isinstance(known, signal.Signals) else 0
+    known = 0 if word.startswith("_") else getattr(signal, f"SIG{word}", 0)  # SIG_DFL and its like are none
+    return known if isinstance(known, int) else 0
 
 
 def with_labels(body: JsonObject, unit: UnitContext) -> JsonObject:

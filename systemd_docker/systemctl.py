@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Mapping, Sequence
+else:
+    import _signal as signal
 
 MAX_ANSWER_BYTES = 64 * 1024
 

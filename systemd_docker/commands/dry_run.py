@@ -14,17 +14,18 @@ if TYPE_CHECKING:
     from systemd_docker.options.grammar import RunOptions
     from systemd_docker.options.own import OwnOptions
     from systemd_docker.plan import LaunchPlan
+    from systemd_docker.service.asking import Questions
     from systemd_docker.unit import UnitContext
 
 
-def main(own: OwnOptions, options: RunOptions, unit: UnitContext) -> int:
+def main(own: OwnOptions, options: RunOptions, unit: UnitContext, questions: Questions) -> int:
     """Print the plan; --print=api as one JSON object, else for people. Return 125 where the start would fail.
 
     Raises Error where there is no request to be shown: a wrong command line, no engine.
     """
     refusal = None
     try:
-        prepared = prepare.prepare(own, options, unit, asking.Questions(unit))
+        prepared = prepare.prepare(own, options, unit, questions)
     except AdoptionError as error:
         refusal = error
         prepared = prepare.prepare(replace(own, adopt="none"), options, unit, asking.Questions(unit))

@@ -48,7 +48,7 @@ def prepare(
 ) -> Prepared:
     """Raises Error where the command line, the unit or the engine leaves no plan.
 
-    questions: closed here.
+    questions: closed here, because an answer is nothing that a running service needs.
     """
     with contextlib.closing(questions):
         engine, info = _meet(unit, questions, wait)

@@ -30,14 +30,12 @@ if TYPE_CHECKING:
 def run(own: OwnOptions, options: RunOptions, unit: UnitContext, questions: Questions) -> Ending:
     """Run one container for as long as it lives; how this process has to end then.
 
-    questions: closed here.
-
     Raises Error; OSError where a mechanism failed that no policy has a plan for. Either way nothing that this
     invocation created is left.
     """
     with contextlib.closing(Signals()) as signals:
         try:
-            with contextlib.closing(questions), contextlib.ExitStack() as undo:
+            with contextlib.ExitStack() as undo:
                 held = start(own, options, unit, questions, signals, undo)
                 # What was done is no longer to be undone, but the container's to keep until it ends.
                 undo.pop_all()

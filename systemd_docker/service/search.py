@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import select
-import signal
 import time
 
 from systemd_docker import log
@@ -17,6 +16,8 @@ from systemd_docker.service.whereabouts import Ended, Whereabouts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
+
     from systemd_docker.service.held import Held
     from systemd_docker.service.loop import Loop
     from systemd_docker.service.mainpid import MainPid
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from systemd_docker.service.signals import Signals
     from systemd_docker.service.stop import Stopper
     from systemd_docker.unit import UnitContext
+else:
+    import _signal as signal
 
 RETURN_TIMEOUT_SEC = 60
 """How long the engine may take to come back and tell how a container has ended that is dead already. Until then a
