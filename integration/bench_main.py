@@ -37,6 +37,7 @@ LIMITS = (
     Limit(bench_measures.WALL, OURS, at_most=1.05, other=(bench_measures.WALL, DOCKER)),
     Limit(bench_measures.CPU, OURS, at_most=1, other=(bench_measures.CPU, DOCKER)),
     Limit(bench_measures.PEAK, OURS, at_most=1, other=(bench_measures.PEAK, DOCKER)),
+    Limit(bench_measures.OVERHEAD, OURS, at_most=60),
     Limit(bench_measures.resident(1), OURS, at_most=10 * 1024),
     Limit(bench_measures.private(1), OURS, at_most=5 * 1024),
     Limit(bench_measures.resident(1), OURS, at_most=0.45, other=(bench_measures.resident(1), DOCKER)),

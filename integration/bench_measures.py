@@ -25,6 +25,7 @@ PEAK = Measure("run --rm true, client's peak RSS", "kB")
 
 START = Measure("start of a unit until its payload runs", "ms")
 ACTIVE = Measure("start of a unit until it is active", "ms")
+OVERHEAD = Measure("start of a unit until it is active, beyond the engine's own time", "ms")
 STOP = Measure("stop of a unit", "ms")
 
 JOURNAL_RATE = Measure("into the journal", "lines/s")
@@ -109,6 +110,22 @@ def start_and_stop(machine: Machine, figures: Figures, clients: Sequence[Client]
 
     by_name = {client.name: client for client in clients}
     interleaved(rounds, list(by_name), measure)
+    if OURS in by_name:
+        beyond_the_engine(machine, figures, by_name[OURS], rounds)
+
+
+def beyond_the_engine(machine: Machine, figures: Figures, client: Client, rounds: int) -> None:
+    """Our starts, each beside one that the engine is asked for by a client that costs nothing."""
+    machine.copy(Path(__file__).parent / "bench_engine.py", "/run/bench/engine.py")
+    words = f"{SHARED.replace('%i', 'engine')} {BUSYBOX} sleep 1000"
+    request = machine.run(f"{client.program.removesuffix(' run')} --adopt=none --dry-run --print=api run {words}")
+    unit = f"{key(client)}@one.service"
+    for _ in range(rounds):
+        engine_msec = float(machine.run(shlex.join(["python3", "/run/bench/engine.py", request])))
+        machine.run(f"systemctl start {unit}")
+        machine.run(f"systemctl stop {unit}")
+        begin, active, _, _ = timestamps_usec(machine, unit)
+        figures.add(OVERHEAD, client.name, (active - begin) / 1e3 - engine_msec)
 
 
 def many(machine: Machine, figures: Figures, client: Client, units: int, *, idle_sec: int) -> None:
