@@ -6,12 +6,13 @@ units it installed, compare, and clear away.
 
 from __future__ import annotations
 
+import contextlib
 import re
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from integration.machine import UNIT_DIRECTORY
+from integration.polling import poll
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,10 +79,13 @@ def _things(machine: Machine) -> frozenset[tuple[str, str]]:
 
 def findings(machine: Machine, before: Photograph, *, patience_sec: float = PATIENCE_SEC) -> list[str]:
     """What is there that was not before, and what our journal says that nobody announced; one line each."""
-    deadline = time.monotonic() + patience_sec * machine.slowness
-    while (left := _things(machine) - before.things) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return [*(f"{kind} left: {name}" for kind, name in sorted(left)), *_journal_findings(machine, before)]
+
+    def left() -> list[str]:
+        return [f"{kind} left: {name}" for kind, name in sorted(_things(machine) - before.things)]
+
+    with contextlib.suppress(TimeoutError):
+        poll(lambda: not left(), what="everything to go", timeout_sec=patience_sec * machine.slowness)
+    return [*left(), *_journal_findings(machine, before)]
 
 
 def _journal_findings(machine: Machine, before: Photograph) -> Iterator[str]:

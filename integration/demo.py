@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from integration.polling import poll
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -154,12 +156,12 @@ def show(place: Place, stage: Callable[[str], None]) -> None:
 
 
 def _wait_for_output(place: Place) -> None:
-    deadline = time.monotonic() + OUTPUT_TIMEOUT_SEC
     invocation = place.run(f"systemctl show --value --property=InvocationID {UNIT}")
-    while "hello world" not in place.run(f"journalctl --output=cat _SYSTEMD_INVOCATION_ID={invocation}"):
-        if time.monotonic() > deadline:
-            raise DemoError(f"the journal has no line of the container's after {OUTPUT_TIMEOUT_SEC} s")
-        time.sleep(0.1)
+    show = f"journalctl --output=cat _SYSTEMD_INVOCATION_ID={invocation}"
+    try:
+        poll(lambda: "hello world" in place.run(show), what="the container's output", timeout_sec=OUTPUT_TIMEOUT_SEC)
+    except TimeoutError as error:
+        raise DemoError(str(error)) from None
 
 
 def _check_running(place: Place) -> str:
