@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,7 +12,8 @@ import pytest
 
 from integration.machine import Spec, poll
 from integration.matrix import CELLS, FOUND, MOVE, REFUSED, Holds
-from integration.test_run import TRAP, leader, unit
+from integration.test_faults import set_live_restore
+from integration.test_run import NOTIFIER, TRAP, leader, resting, unit
 
 if TYPE_CHECKING:
     from integration.machine import Machine
@@ -211,18 +213,33 @@ def test_a_moved_container_can_open_the_devices_it_was_given(machine: Machine) -
     assert "Operation not permitted" not in answer(machine)
 
 
+THREADS = """
+import os, threading
+
+def spin():
+    while True:
+        threading.Thread(target=int).start()
+        if not (child := os.fork()):
+            os._exit(0)
+        os.waitpid(child, 0)
+
+for _ in range(8):
+    threading.Thread(target=spin).start()
+"""
 STORMS = {
     "processes": "for i in 1 2 3 4; do (while :; do (exec true); done) & done; wait",
     "nested": "for i in 1 2 3 4 5 6 7 8; do (while :; do (true & true & wait); done) & done; wait",
+    "threads": "exec python3 -W ignore /run/storm.py",
 }
 
 
 @pytest.mark.parametrize("storm", STORMS)
 def test_a_fork_storm_is_moved_whole_and_nobody_else(machine: Machine, storm: str) -> None:
+    machine.write("/run/storm.py", THREADS)
     machine.run("docker run --detach --rm --name neighbour busybox:musl sleep 300")
-    engine = machine.show("docker.service", "MainPID")
     before = place(machine, leader(machine, "neighbour"))
-    machine.install_unit("web.service", unit(STORMS[storm], own="--adopt=move", options="--rm --init --name web"))
+    options = f"--rm --init --name web --volume /run/storm.py:/run/storm.py {NOTIFIER}"
+    machine.install_unit("web.service", unit(STORMS[storm], own="--adopt=move", options=options))
 
     machine.run("systemctl start web")
 
@@ -230,9 +247,99 @@ def test_a_fork_storm_is_moved_whole_and_nobody_else(machine: Machine, storm: st
     assert chosen(machine) == "move"
     left = machine.run(f"cat $(find /sys/fs/cgroup -path '*{container}*' -name cgroup.procs) </dev/null")
     assert left == ""
+    members = f"cat /sys/fs/cgroup{place(machine, leader(machine))}/cgroup.procs"
+    assert poll(lambda: len(machine.run(members).split()) > 2, what="the storm to go on where it was moved to")
     assert place(machine, leader(machine, "neighbour")) == before
-    assert place(machine, engine) == "/system.slice/docker.service"
-    machine.run("docker rm --force neighbour; systemctl stop web")
+    machine.run("docker rm --force neighbour; systemctl stop web; rm /run/storm.py")
+
+
+def test_bystanders_and_the_engine_are_not_moved(machine: Machine) -> None:
+    """Where they are is where one looks who takes the parent's, the namespace's, or a similar name's processes."""
+    parent = "/docker" if machine.spec.cgroup_driver == "cgroupfs" else "/system.slice"
+    container = machine.run("docker create --pid=host --name web busybox:musl sleep 6666")
+    places = [parent, *(f"{parent}/{name}" for name in (container[:12], f"{container}-other", f"docker-{container}"))]
+    standing = {bystander(machine, one): one for one in places}
+    engine = machine.show("docker.service", "MainPID")
+    where = place(machine, engine)
+    if parent == "/docker":
+        machine.run(f"echo {engine} >/sys/fs/cgroup{parent}/cgroup.procs")
+    standing[engine] = place(machine, engine)
+    machine.install_unit("web.service", unit("sleep 6666", own="--adopt=move", options="--name web"))
+
+    machine.run("systemctl start web")
+
+    pid = leader(machine)
+    assert place(machine, pid) == "/system.slice/web.service/payload"
+    inside = machine.run(f"nsenter --target={pid} --pid --mount sleep 300 >/dev/null 2>&1 & echo $!")
+    standing[inside] = place(machine, inside)
+    machine.run("docker exec --detach web sleep 2222")
+    assert whose(machine, "-x -f 'sleep 2222'", "unit") == "unit"
+    assert {one: place(machine, one) for one in standing} == standing
+    members = machine.run("cat /sys/fs/cgroup/system.slice/web.service/payload/cgroup.procs").split()
+    assert set(members) == {pid, machine.run("pgrep -x -f 'sleep 2222'")}
+    machine.run("systemctl stop web; docker rm web")
+    machine.run(f"kill {' '.join(set(standing) - {engine})}")
+    machine.run(f"echo {engine} >/sys/fs/cgroup{where}/cgroup.procs")
+    for one in places[1:]:
+        poll(functools.partial(is_removed, machine, one), what=f"{one} to be empty")
+
+
+def is_removed(machine: Machine, path: str) -> bool:
+    return machine.attempt(f"rmdir /sys/fs/cgroup{path}").returncode == 0
+
+
+def bystander(machine: Machine, path: str) -> str:
+    directory = f"/sys/fs/cgroup{path}"
+    machine.run(f"mkdir -p {directory}")
+    return machine.run(f"sleep 300 >/dev/null 2>&1 & echo $! >{directory}/cgroup.procs; echo $!")
+
+
+def test_a_moved_container_is_moved_again_whenever_it_is_started_again(machine: Machine) -> None:
+    set_live_restore(machine, enabled=True)
+    machine.install_unit("web.service", unit(OPENS_FORBIDDEN, own="--adopt=move", service=ALWAYS))
+    machine.run("systemctl start web")
+    assert_moved(machine, leader(machine), 1)
+
+    machine.run("docker restart web")
+    restarted = main_pid(machine)
+    assert_moved(machine, restarted, 2)
+
+    resting(machine)
+    machine.run("systemctl restart docker")
+    assert leader(machine) == restarted
+    assert_moved(machine, restarted, 3)
+
+    machine.run("docker restart web")
+    again = main_pid(machine)
+    assert len({restarted, again}) == 2
+    assert_moved(machine, again, 4)
+
+    set_live_restore(machine, enabled=False)
+    machine.run("systemctl restart docker")
+    poll(lambda: machine.show("web", "NRestarts") == "1", what="the service manager to start it again")
+    poll(lambda: machine.show("web", "ActiveState") == "active", what="the unit to be active again")
+    assert_moved(machine, main_pid(machine), 5)
+    machine.run("systemctl stop web")
+    assert machine.show("web", "Result") == "success"
+
+
+ALWAYS = ("Restart=always", "RestartSec=100ms")
+
+
+def main_pid(machine: Machine) -> str:
+    """The leader's PID, once the service manager takes it for the main one."""
+    poll(lambda: machine.show("web", "MainPID") == leader(machine), what="the leader to be the main process")
+    return leader(machine)
+
+
+def assert_moved(machine: Machine, pid: str, times: int) -> None:
+    """Where it should be, with whom comes later, and still not allowed to open what the engine forbids."""
+    assert place(machine, pid) == "/system.slice/web.service/payload"
+    machine.run(f"docker exec --detach web sleep 22{times}")
+    assert whose(machine, f"-x -f 'sleep 22{times}'", "unit") == "unit"
+    machine.run("docker kill --signal=HUP web")
+    poll(lambda: lines(machine).count("done") == times, what="the payload's answer")
+    assert "\n".join(lines(machine)).count("Operation not permitted") == times
 
 
 @pytest.mark.machines(Spec("bookworm", "systemd"))

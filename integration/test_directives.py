@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integration.machine import Spec
-from integration.test_adoption import place
+from integration.machine import Spec, poll
+from integration.test_adoption import chosen, lines, place
 from integration.test_run import TRAP, leader, unit
 
 if TYPE_CHECKING:
@@ -101,10 +101,16 @@ def test_the_service_manager_may_reload_and_reexecute(machine: Machine, own: str
     assert machine.show("web", "MainPID") == pid
 
 
-def test_a_transient_unit_is_as_good(machine: Machine) -> None:
-    run = "/usr/local/bin/systemd-docker run --rm --name web busybox:musl sleep 300"
-    machine.run(f"systemd-run --quiet -p Type=notify -p NotifyAccess=all -p Delegate=yes --unit=transient {run}")
+@pytest.mark.parametrize(("delegate", "hint"), [("-p Delegate=yes", ""), ("", "--property=Delegate=yes")])
+def test_a_transient_unit_is_as_good(machine: Machine, delegate: str, hint: str) -> None:
+    """No generator sees it, so it has to be said on the command line."""
+    run = "/usr/local/bin/systemd-docker run --rm --name web busybox:musl sh -c 'echo hello; exec sleep 300'"
+    machine.run(f"systemd-run --quiet -p Type=notify -p NotifyAccess=all {delegate} --unit=transient {run}")
+
     assert place(machine, leader(machine)).startswith("/system.slice/transient.service/")
+    assert chosen(machine) == ("move" if hint else "parent")
+    assert hint in " ".join(lines(machine, "systemd-docker"))
+    poll(lambda: "hello" in lines(machine), what="the first line")
     machine.run("docker kill web; systemctl stop transient; systemctl reset-failed transient || true")
 
 

@@ -208,7 +208,8 @@ def _move_refusal(options: RunOptions, unit: UnitContext, info: EngineInfo) -> t
 def _delegation_refusal(unit: UnitContext, properties: UnitProperties) -> tuple[str, str] | None:
     if not unit.unified or unit.is_delegated or properties.is_delegated:
         return None
-    remedy = (
-        "Set Delegate=yes in the unit; systemd-docker-generator(8) does so for units that say nothing of Delegate=."
-    )
-    return "systemd has not delegated its cgroup", remedy
+    reason = "systemd has not delegated its cgroup"
+    if properties.is_transient:
+        return reason, "Give systemd-run(1) the option --property=Delegate=yes."
+    generator = "systemd-docker-generator(8) does so for units that say nothing of Delegate="
+    return reason, f"Set Delegate=yes in the unit; {generator}."

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 DEFAULT_SOCKET = "/var/run/docker.sock"
 """Where the docker CLI looks without $DOCKER_HOST or a context."""
 
-PROPERTIES = ("NotifyAccess", "KillMode", "KillSignal", "TimeoutStopUSec", "Type", "Delegate", "ControlGroup")
+PROPERTIES = (
+    "NotifyAccess", "KillMode", "KillSignal", "TimeoutStopUSec", "Type", "Delegate", "Transient", "ControlGroup",
+)  # fmt: skip
 """What we ask `systemctl show` for; org.freedesktop.systemd1(5), "Service Unit Objects"."""
 
 INFINITY_USEC = 2**64 - 1
@@ -95,6 +97,7 @@ class UnitProperties:
     Where the manager did not answer, every field is the empty string or the most cautious value.
 
     timeout_stop_usec: TimeoutStopSec=, INFINITY_USEC for "infinity".
+    is_transient:      whether there is no unit file: systemd-run(1) has made it.
     """
 
     type: str = ""
@@ -103,6 +106,7 @@ class UnitProperties:
     kill_signal: int = 15
     timeout_stop_usec: int = 90_000_000
     is_delegated: bool = False
+    is_transient: bool = False
     control_group: str = ""
 
 
@@ -177,6 +181,7 @@ def parse_properties(shown: Mapping[str, str]) -> UnitProperties:
         kill_signal=int(signal_number) if signal_number.isdecimal() else 15,
         timeout_stop_usec=parse_timespan_usec(shown.get("TimeoutStopUSec", "")),
         is_delegated=shown.get("Delegate") == "yes",
+        is_transient=shown.get("Transient") == "yes",
         control_group=shown.get("ControlGroup", ""),
     )
 

@@ -122,6 +122,14 @@ def test_a_unit_without_delegation_is_told_what_would_be_better() -> None:
     assert not way.sweep
 
 
+def test_a_transient_unit_is_told_how_its_maker_says_so() -> None:
+    transient = UnitProperties(is_transient=True)
+    (way,) = choose_adoptions("auto", parse_run(["busybox"]), UNDELEGATED, transient, TRIXIE)
+
+    assert way.strategy == "move"
+    assert way.hint == "Give systemd-run(1) the option --property=Delegate=yes."
+
+
 def test_asked_for_nothing_is_recommended() -> None:
     assert choose("move", UNDELEGATED, TRIXIE)[0].hint == ""
 

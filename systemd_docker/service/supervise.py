@@ -144,6 +144,7 @@ class Supervisor:
         if self._exit is None:
             # The exchange's own descriptor, so that what we hold stays ours to close.
             self._exit = Exchange.resumed(os.dup(self._held.exit_fd), self._held.exit_received)
+        had_head = self._exit.parser.head is not None
         try:
             self._exit.advance()
         except OSError as error:
@@ -157,6 +158,18 @@ class Supervisor:
             # A leader whose death has not been seen yet is dead all the same.
             self._on_leader_death()
             self._loop.after(DRAIN_TIMEOUT_SEC, self._give_up_output)
+        elif self._exit.parser.head is not None and not had_head:
+            self._hold_head(self._exit)
+
+    def _hold_head(self, exchange: Exchange) -> None:
+        """The answer's beginning, which comes at once where somebody else has started the container: what we hold
+        from the start otherwise, and nothing that would be going on."""
+        from systemd_docker.record import replace
+
+        fd, received = exchange.parts()
+        os.close(fd)
+        self._held = replace(self._held, exit_received=received)
+        self._exit = None
 
     def _on_leader_death(self) -> None:
         self._is_dead = True
