@@ -12,6 +12,7 @@ from integration import audit, faults, matrix, product
 from integration.cgroups import missing_hierarchy
 from integration.machine import Machine, Spec
 from integration.report import report
+from integration.root import SUITES
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -21,6 +22,9 @@ SPECS = (Spec("trixie"), Spec("bookworm"))
 
 TIMEOUT_SEC = 300
 """A test's, its machine's boot and a first build of the product's layer included."""
+
+VM_TIMEOUT_SEC = 1200
+"""Where everything is emulated."""
 
 TOOLS = ("systemd-nspawn", "mmdebstrap", "nsenter", "unshare", "setpriv")
 
@@ -41,7 +45,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
         if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(TIMEOUT_SEC))
+            item.add_marker(pytest.mark.timeout(VM_TIMEOUT_SEC if _is_on_vm(item) else TIMEOUT_SEC))
+
+
+def _is_on_vm(item: pytest.Item) -> bool:
+    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    specs = (parameters.get(name) for name in ("machine", "own_machine"))
+    return any(isinstance(spec, Spec) and SUITES[spec.suite].has_kernel for spec in specs)
 
 
 def _missing_capability() -> str:

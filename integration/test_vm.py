@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.machines(Spec("trixie-vm")),
-    pytest.mark.timeout(900),  # the first of all has to build a root and to boot it
 ]
 
 

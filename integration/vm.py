@@ -3,6 +3,7 @@
 An emulated boot takes half a minute, so it is done once: a template is the disk and the memory of a machine that is
 up, has its engine running and busybox:musl in it. Machines go on from there, each with its own copies of what it
 changes, and are up in two seconds. As with integration.nspawn, a machine ends with the process that booted it.
+`python3 -m integration.vm` makes the template ahead of the tests.
 """
 
 from __future__ import annotations
@@ -180,3 +181,7 @@ def _wait(machine: VirtualMachine, is_up: Callable[[], bool], timeout_sec: int) 
     except (TimeoutError, ChildProcessError) as error:
         said = (machine.state / "emulator").read_text(errors="replace")
         raise RuntimeError(f"{machine.spec}: {error}\n{said}\n{machine.console()}") from error
+
+
+if __name__ == "__main__":
+    print(template(SUITES["trixie-vm"]))
