@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 
 from systemd_docker import __version__, log
@@ -28,19 +29,43 @@ def main() -> NoReturn:
     """systemd-docker(1)."""
     from systemd_docker.service.ending import end
 
-    ending = run_command(sys.argv[1:])
-    sys.stdout.flush()
+    closed = open_closed_streams()
+    ending = run_command(sys.argv[1:], closed)
+    if sys.stdout is not None:
+        sys.stdout.flush()
     end(ending)
 
 
-def run_command(argv: Sequence[str]) -> Ending:
-    """Run one command line; how this process has to end."""
+def open_closed_streams() -> tuple[int, ...]:
+    """Standard streams that were closed are /dev/null from now on; which those are.
+
+    Else the next descriptors to be opened would have their numbers, and be written to.
+    """
+    closed = []
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            # The lowest free number is what open(2) takes.
+            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(fd, True)
+            closed.append(fd)
+    return tuple(closed)
+
+
+def run_command(argv: Sequence[str], closed: Sequence[int] = ()) -> Ending:
+    """Run one command line; how this process has to end.
+
+    closed: standard streams that somebody has closed.
+    """
     from systemd_docker import unit as unit_room
     from systemd_docker.service import rest
     from systemd_docker.service.ending import Ending
 
     unit = unit_room.read_unit()
     log.messages.level_prefix = unit.stderr_is_journal
+    if 1 in closed:
+        log.warning("standard output is closed, ignoring: what is written to it is lost")
     try:
         if (held := rest.resumed(unit.environ)) is not None:
             from systemd_docker.service import live

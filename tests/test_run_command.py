@@ -84,6 +84,33 @@ def test_without_rm_the_container_stays(engine: FakeEngine) -> None:
     assert [container.status for container in engine.containers.values()] == ["exited"]
 
 
+def test_out_of_memory_is_said(engine: FakeEngine) -> None:
+    engine.script = RUNS
+    process = command(engine, "--adopt=none", "run", "--rm", "--name", "web", "busybox:musl")
+    engine.wait_for_request("GET /containers/*/json")
+    engine.finish("web", 137, oom_killed=True)
+
+    returncode, _, stderr = finish(process)
+
+    assert returncode == -signal.SIGKILL
+    assert "container 'web' ran out of memory and was killed\n" in stderr
+    assert not engine.containers
+
+
+@pytest.mark.parametrize("closed", [(1,), (0, 1), (0, 1, 2)])
+def test_standard_streams_that_are_closed_are_nobodys(closed: tuple[int, ...], engine: FakeEngine) -> None:
+    redirections = " ".join(f"{fd}>&-" for fd in closed)
+    words = [sys.executable, "-m", "systemd_docker", "--adopt=none", "run", "--rm", "--name", "web", "busybox:musl"]
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DOCKER_HOST": f"unix://{engine.path}"}
+
+    shell = ["sh", "-c", f'exec "$@" {redirections}', "sh", *words]
+    result = subprocess.run(shell, env=environ, capture_output=True, text=True, timeout=20)
+
+    assert result.returncode == 0
+    assert ("standard output is closed, ignoring" in result.stderr) is (2 not in closed)
+    assert not engine.containers
+
+
 START_ERRORS = [("executable file not found in $PATH", 127), ("permission denied", 126), ("no space left", 125)]
 
 

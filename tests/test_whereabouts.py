@@ -131,6 +131,27 @@ def test_what_ended_meanwhile_says_how(engine: FakeEngine, container: Container)
         assert client.complete(exchange, wire.wait_ready, time.monotonic() + 5) is None
 
 
+def test_a_dead_leader_that_the_engine_takes_for_alive_has_ended(
+    engine: FakeEngine, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with one whose containerd was killed."""
+    monkeypatch.setattr(room, "FIRST_PAUSE_SEC", 0.01)
+    dead = os.fork()
+    if not dead:
+        os._exit(0)
+    pidfd = os.pidfd_open(dead)
+    os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
+    container.script = Script(output=(), exit_code=None, pid=dead)
+    with watching(engine, replace(held_of(container), leader=dead, pidfd=pidfd)) as (loop, whereabouts):
+        found = found_by(loop, whereabouts)
+
+    os.close(pidfd)
+    os.waitpid(dead, 0)
+    assert found == Ended(None)
+    assert whereabouts.is_engine_back
+    assert len(engine.matching("GET /containers/*/json")) == room.MAX_GHOST_LOOKS
+
+
 def test_what_was_removed_meanwhile_has_ended_somehow(engine: FakeEngine, container: Container) -> None:
     engine.remove(container)
     with watching(engine, held_of(container)) as (loop, whereabouts):

@@ -43,6 +43,7 @@ _HELP_FLAG = switch("help", "Print this help", short="h")
 class Request:
     """A command line of one of the verbs, and whom it is about.
 
+    engine: asked only for what it can tell at once; see wire.wait_promptly.
     values: by a flag's long name; of a flag that repeats, all values.
     """
 
@@ -50,6 +51,11 @@ class Request:
     engine: client.Engine
     values: Mapping[str, tuple[object, ...]]
     words: tuple[str, ...]
+
+    @property
+    def patient_engine(self) -> client.Engine:
+        """For what takes its time, now that the engine is known to be there."""
+        return client.Engine(self.engine.socket_path, self.engine.api)
 
     def text(self, long: str, default: str = "") -> str:
         values = self.values.get(long, ())
@@ -94,7 +100,8 @@ def main(name: str, argv: Sequence[str], unit: UnitContext) -> int:
 
 
 def _connect(unit: UnitContext) -> client.Engine:
-    return client.connect(unit_room.engine_socket(unit), api=unit.environ.get("DOCKER_API_VERSION", ""))
+    api = unit.environ.get("DOCKER_API_VERSION", "")
+    return client.connect(unit_room.engine_socket(unit), api=api, wait=wire.wait_promptly)
 
 
 def _meant_unit(unit: UnitContext, values: Mapping[str, tuple[object, ...]]) -> UnitContext:
@@ -135,7 +142,7 @@ def _own_timeout_sec(engine: client.Engine, container: Listed) -> int:
 def _remove(request: Request) -> int:
     """That there is nothing is success: it is what the wrapper leaves when it can remove its container itself."""
     for container in owned.containers_of(request.engine, request.unit):
-        request.engine.remove(container.id)
+        request.patient_engine.remove(container.id)
     return 0
 
 
@@ -152,12 +159,13 @@ def _exec(request: Request) -> int:
         "User": request.text("user"),
         "WorkingDir": request.text("workdir"),
     }
+    engine = request.patient_engine
     try:
-        exec_id = request.engine.create_exec(container.id, body)
-        attachment = request.engine.start_exec(exec_id)
+        exec_id = engine.create_exec(container.id, body)
+        attachment = engine.start_exec(exec_id)
         with contextlib.closing(attachment.stream):
             _copy(attachment)
-        return request.engine.exec_exit_code(exec_id)
+        return engine.exec_exit_code(exec_id)
     except Error as error:
         raise error.while_doing(f"cannot run a command in container '{container.name}'") from None
 

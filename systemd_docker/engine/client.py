@@ -276,6 +276,8 @@ def connect(socket_path: str, *, api: str = "", wait: wire.Wait = wire.wait_read
         head = _answered(lambda: exchange.receive_head(wait, time.monotonic() + ANSWER_TIMEOUT_SEC))
     finally:
         exchange.close()
+    if head.status >= 400:
+        raise EngineError(f"the engine at '{socket_path}' answered {head.status}", http_status=head.status)
     return Engine(socket_path, _common_version(head, socket_path), wait)
 
 
@@ -392,7 +394,9 @@ def _answered(receive: Callable[[], T]) -> T:
     try:
         return receive()
     except TimeoutError as error:
-        raise EngineUnreachableError(f"the engine has not answered for {ANSWER_TIMEOUT_SEC} s") from error
+        raise EngineUnreachableError(
+            f"the engine has not answered in time: {error}", hint="See 'systemctl status docker.service'."
+        ) from error
     except OSError as error:
         raise EngineUnreachableError(f"the engine went away while it was asked: {error}") from error
 

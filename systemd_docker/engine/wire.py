@@ -311,13 +311,26 @@ def format_request(
     return "\r\n".join(lines).encode("ascii") + (body or b"")
 
 
+PROMPT_SEC = 5
+"""How long an engine that runs may take for a simple answer on a host that is busy."""
+
+
+def wait_promptly(fd: int, events: int, deadline: float) -> None:
+    """A Wait for an engine that may not run: its socket is systemd's, which accepts connections in its place.
+
+    systemd starts the engine for them, but not while it waits for us: with Requires=docker.service, an engine that
+    has crashed is started again only when the unit has stopped.
+    """
+    wait_ready(fd, events, min(deadline, time.monotonic() + PROMPT_SEC))
+
+
 def wait_ready(fd: int, events: int, deadline: float) -> None:
     """The plainest Wait: nothing but the fd and the deadline."""
     poll = select.poll()
     poll.register(fd, events)
     left_sec = deadline - time.monotonic()
     if left_sec <= 0 or not poll.poll(left_sec * 1000):
-        raise TimeoutError(f"no answer within the deadline on fd {fd}")
+        raise TimeoutError(f"nothing came on fd {fd}")
 
 
 def quote(text: str) -> str:

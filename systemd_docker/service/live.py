@@ -15,6 +15,9 @@ from systemd_docker.service.signals import Signals
 from systemd_docker.service.stop import Stopper
 from systemd_docker.service.supervise import Supervisor
 
+KILLED = 128 + 9
+"""SIGKILL, as the engine reports it."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from systemd_docker.service.ending import Ending
@@ -45,12 +48,29 @@ def live(held: Held, unit: UnitContext, signals: Signals, *, may_rest: bool = Tr
             if not found.goes_on:
                 break
             may_rest = True
+        if exit_code == KILLED and not stopper.stopped_by:
+            _say_why_it_was_killed(held)
     finally:
         main_pid.close()
         _clear(held)
     if exit_code is None:
         exit_code = _unknown_exit_code(held, stopper)
     return ending_of(Outcome(exit_code, stopper.stopped_by, stopper.killed), as_code=held.as_code)
+
+
+def _say_why_it_was_killed(held: Held) -> None:
+    """The one reason for SIGKILL that nobody has chosen; asked for while the container is still there."""
+    from systemd_docker.engine.client import Engine
+    from systemd_docker.errors import Error
+
+    try:
+        facts = Engine(held.socket_path, held.api).inspect(held.id)
+    except Error as error:
+        log.debug(f"nobody can tell why container '{held.name}' was killed: {error}")
+        return
+    if facts.oom_killed:
+        log.error(f"container '{held.name}' ran out of memory and was killed")
+        log.info("Its limits are --memory of docker-run(1) and MemoryMax= of the unit.")
 
 
 def _unknown_exit_code(held: Held, stopper: Stopper) -> int:
@@ -61,7 +81,7 @@ def _unknown_exit_code(held: Held, stopper: Stopper) -> int:
     from systemd_docker.errors import EngineUnreachableError
 
     raise EngineUnreachableError(
-        f"container '{held.name}' has ended while the engine was away, which cannot say how",
+        f"container '{held.name}' has ended, and the engine cannot say how",
         hint="See 'systemctl status docker.service'.",
     )
 

@@ -33,6 +33,10 @@ RETURN_TIMEOUT_SEC = 60
 restart of the unit would only find that there is no engine."""
 
 
+STOPPED_RETURN_TIMEOUT_SEC = 5
+"""The same for one that was to stop: how it has ended matters less than that the stop comes to its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """goes_on: the container runs, or has more to say; else it has ended with exit_code, None where nobody knows."""
@@ -70,8 +74,11 @@ def search(
         loop.unwatch(held.pidfd)
         # The unit does not claim to run while nothing does.
         main_pid.take_back(STOPPING=1)
-        limit_sec = stopper.deadline - time.monotonic() if stopper.stopped_by else held.patience_sec
-        loop.after(max(0.0, min(limit_sec, RETURN_TIMEOUT_SEC)), whereabouts.give_up)
+        if stopper.stopped_by:
+            limit_sec = min(stopper.deadline - time.monotonic(), STOPPED_RETURN_TIMEOUT_SEC)
+        else:
+            limit_sec = min(held.patience_sec, RETURN_TIMEOUT_SEC)
+        loop.after(max(0.0, limit_sec), whereabouts.give_up)
 
     loop.watch(signals.fileno(), select.POLLIN, on_signal)
     if not is_dead and held.pidfd != NO_FD:
@@ -89,8 +96,9 @@ def search(
             loop.unwatch(fd)
     if isinstance(whereabouts.found, Ended):
         known = whereabouts.found.exit_code
-        # An engine that does not even say how it ended removes nothing either: the next start does.
-        return Found(held if known is not None else replace(held, removes=False), goes_on=False, exit_code=known)
+        # An engine that does not answer removes nothing either: the next start does.
+        removes = held.removes and (known is not None or whereabouts.is_engine_back)
+        return Found(replace(held, removes=removes), goes_on=False, exit_code=known)
     assert whereabouts.found is not None
     stopper.held = whereabouts.found
     return Found(_taken_up(whereabouts.found, held, unit, main_pid), goes_on=True)

@@ -97,7 +97,7 @@ class Signals:
                 continue
             if ready:
                 return
-            raise TimeoutError(f"no answer within the deadline on fd {fd}")
+            raise TimeoutError(f"nothing came on fd {fd}")
 
     def _raise_if_stopped(self) -> None:
         for signo in self._pending:

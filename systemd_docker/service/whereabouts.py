@@ -38,6 +38,9 @@ FIRST_PAUSE_SEC, LONGEST_PAUSE_SEC = 1, 60
 SETTLING_PAUSE_SEC = 0.05
 """The first of them when the engine has just shown itself."""
 
+MAX_GHOST_LOOKS = 4
+"""How often an engine may say of a dead leader that it runs; with the pauses, for 15 s."""
+
 PID_FILE = "docker.pid"
 """What dockerd writes beside its socket when it starts. The socket itself stays where docker.socket holds it."""
 
@@ -52,12 +55,16 @@ class Ended:
 class Whereabouts:
     """Watches until found is not None: what is held from now on, or that there is nothing any more.
 
+    is_engine_back: whether it answers.
+
     Of the descriptors in the record that it began with, those that were replaced have been closed.
     """
 
     def __init__(self, loop: Loop, held: Held, engine: Engine, exit_code: int | None) -> None:
         """exit_code: what the engine has said of the end, None where it has not."""
         self.found: Held | Ended | None = None
+        self.is_engine_back = False
+        self._ghost_looks = 0
         self._loop = loop
         self._held = held
         self._engine = engine
@@ -159,9 +166,21 @@ class Whereabouts:
                 log.debug(f"the engine cannot tell of container '{self._held.name}' yet: {error}")
                 self._wait_for_engine()
             return
+        self.is_engine_back = True
         if not facts.running:
             self._exit_code = facts.exit_code
+        elif facts.pid == self._held.leader and _is_dead(self._held.pidfd):
+            self._look_for_ghost()
+            return
         self._take_output(facts)
+
+    def _look_for_ghost(self) -> None:
+        """The leader is dead, and the engine does not know. One whose containerd was killed may never learn of it."""
+        self._ghost_looks += 1
+        if self._ghost_looks < MAX_GHOST_LOOKS:
+            self._wait_for_engine()
+        else:
+            self.give_up()
 
     def _wait_for_engine(self) -> None:
         if self._inotify == NO_FD:
@@ -308,6 +327,15 @@ def _hold(leader: int) -> tuple[int, int]:
         return leader, os.pidfd_open(leader)
     except ProcessLookupError:
         return 0, NO_FD
+
+
+def _is_dead(pidfd: int) -> bool:
+    """Whether its process has ended, even if nobody has collected it."""
+    if pidfd == NO_FD:
+        return False
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _watch_directory(path: str) -> int:
