@@ -9,6 +9,7 @@ import pytest
 
 from integration.machine import poll
 from integration.test_run import TRAP, unit
+from integration.wrappers import wrapper
 from systemd_docker.service.rest import REST_AFTER_SEC
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ def start(machine: Machine, units: int) -> list[str]:
     machine.install_unit("web@.service", MANY)
     names = [f"web@{number}.service" for number in range(units)]
     machine.run(f"systemctl start {' '.join(names)}", timeout_sec=150)
-    directories = [f"/sys/fs/cgroup/many.slice/{name}/supervisor/cgroup.procs" for name in names]
-    pids = machine.run(f"cat {' '.join(directories)}").split()
+    pids = [wrapper(machine, name, "many.slice") for name in names]
     assert len(pids) == units
     resumed = f"grep -lz SYSTEMD_DOCKER_RESUME {' '.join(f'/proc/{pid}/environ' for pid in pids)} | wc -l"
     poll(lambda: machine.run(resumed) == str(units), what="all to rest", timeout_sec=REST_AFTER_SEC + 60)

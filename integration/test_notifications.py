@@ -10,6 +10,7 @@ from integration import images
 from integration.machine import Machine, poll
 from integration.test_readiness import HOST_TOOLS, Recorder, recorder
 from integration.test_run import leader, unit
+from integration.wrappers import wrapper
 
 __all__ = ["recorder"]
 
@@ -127,14 +128,14 @@ def test_ten_thousand_datagrams_of_garbage_do_nothing(machine: Machine) -> None:
     machine.install_unit("web.service", unit(NOTIFIED, own="--notify", options=options))
     machine.run("systemctl start web")
     shown = machine.run("journalctl --sync; journalctl --lines=0 --show-cursor --quiet")
-    wrapper = machine.run("cat /sys/fs/cgroup/system.slice/web.service/supervisor/cgroup.procs")
+    pid = wrapper(machine)
 
     machine.run("docker exec web python3 /srv/garbage.py", timeout_sec=120)
 
     poll(lambda: machine.show("web", "StatusText") == "survived", what="the last one", timeout_sec=60)
     assert machine.show("web", "ActiveState") == "active"
     assert machine.show("web", "MainPID") == leader(machine)
-    assert len(machine.run(f"ls /proc/{wrapper}/fd").split()) < 20
+    assert len(machine.run(f"ls /proc/{pid}/fd").split()) < 20
     machine.run("journalctl --sync")
     said = machine.journal("_PID=1", after=shown.removeprefix("-- cursor: "))
     assert [record["MESSAGE"] for record in said if "web" in record["MESSAGE"] or "notif" in record["MESSAGE"]] == []

@@ -10,6 +10,7 @@ import pytest
 
 from integration.machine import poll
 from integration.test_run import unit, wait_until
+from integration.wrappers import wrapper
 
 if TYPE_CHECKING:
     from integration.machine import Machine
@@ -20,11 +21,6 @@ UNLIMITED = "LogRateLimitIntervalSec=0"
 
 RSS_LIMIT_KB = 20 * 1024
 """Of a wrapper that is relaying: nothing of what passes through is kept."""
-
-
-def wrapper(machine: Machine, name: str = "web") -> str:
-    """The PID of our process; the container's are elsewhere in the unit."""
-    return machine.run(f"cat /sys/fs/cgroup/system.slice/{name}.service/supervisor/cgroup.procs")
 
 
 def raw_records(machine: Machine, **fields: str) -> list[dict[str, object]]:

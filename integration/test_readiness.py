@@ -12,6 +12,7 @@ import pytest
 from integration import recorder as recorder_room
 from integration.machine import Machine, poll
 from integration.test_run import leader, unit, wait_until
+from integration.wrappers import wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -279,9 +280,9 @@ def test_systemd_restarts_what_was_killed_for_its_health(machine: Machine) -> No
 
 def wait_until_it_rests(machine: Machine) -> None:
     """Until the wrapper has executed itself again and forgotten all that it was not told to remember."""
-    wrapper = machine.run("cat /sys/fs/cgroup/system.slice/web.service/supervisor/cgroup.procs")
+    pid = wrapper(machine)
     poll(
-        lambda: machine.attempt(f"grep -q SYSTEMD_DOCKER_RESUME= /proc/{wrapper}/environ").returncode == 0,
+        lambda: machine.attempt(f"grep -q SYSTEMD_DOCKER_RESUME= /proc/{pid}/environ").returncode == 0,
         what="the wrapper to rest",
     )
 

@@ -11,6 +11,7 @@ import pytest
 
 from integration import field
 from integration.machine import Machine, poll
+from integration.wrappers import wrapper
 
 pytestmark = pytest.mark.integration
 
@@ -75,8 +76,8 @@ def test_a_unit_for_the_old_tool_works_word_for_word(machine: Machine, journal: 
     pid = leader(machine, "hello-world")
     assert re.search(rf"Main PID: {pid} \(sh\)", status), status
     assert cgroup_of(machine, pid).startswith("/system.slice/docker-hello-world.service/")
-    wrapper = machine.run("cat /sys/fs/cgroup/system.slice/docker-hello-world.service/supervisor/cgroup.procs")
-    assert "systemd-docker" in machine.run(f"cat /proc/{wrapper}/cmdline | tr '\\0' ' '")
+    ours = wrapper(machine, "docker-hello-world.service")
+    assert "systemd-docker" in machine.run(f"cat /proc/{ours}/cmdline | tr '\\0' ' '")
     poll(lambda: "hello world" in journal.lines("docker-hello-world"), what="the first line")
     stop_begin = time.monotonic()
     machine.run("systemctl stop docker-hello-world")
@@ -356,23 +357,23 @@ def test_a_container_that_is_kept_is_started_again_as_it_was(machine: Machine, j
 
 def resting(machine: Machine) -> str:
     """The PID of web.service's wrapper once it rests: it has executed itself again, see service/rest.py."""
-    wrapper = machine.run("cat /sys/fs/cgroup/system.slice/web.service/supervisor/cgroup.procs")
-    again = f"tr '\\0' '\\n' </proc/{wrapper}/environ | grep ^SYSTEMD_DOCKER_RESUME="
+    pid = wrapper(machine)
+    again = f"tr '\\0' '\\n' </proc/{pid}/environ | grep ^SYSTEMD_DOCKER_RESUME="
     # It catches its signals once everything that it needs is imported.
-    ready = f"grep -q '^SigBlk:.0*$' /proc/{wrapper}/status && grep '^SigCgt:.*6...$' /proc/{wrapper}/status"
+    ready = f"grep -q '^SigBlk:.0*$' /proc/{pid}/status && grep '^SigCgt:.*6...$' /proc/{pid}/status"
     poll(lambda: machine.attempt(f"{again} && {ready}").returncode == 0, what="the wrapper to rest")
-    return wrapper
+    return pid
 
 
 def test_the_wrapper_is_small_when_it_rests(machine: Machine) -> None:
     machine.install_unit("web.service", unit(TRAP))
     machine.run("systemctl start web")
 
-    wrapper = resting(machine)
+    pid = resting(machine)
 
-    rss_kb = int(machine.run(f"grep VmRSS /proc/{wrapper}/status").split()[1])
+    rss_kb = int(machine.run(f"grep VmRSS /proc/{pid}/status").split()[1])
     assert rss_kb <= IDLE_RSS_LIMIT_KB
-    assert machine.run(f"ls /proc/{wrapper}/task") == wrapper
+    assert machine.run(f"ls /proc/{pid}/task") == pid
 
 
 def test_a_wrapper_that_rests_misses_nothing(machine: Machine, journal: Journal) -> None:

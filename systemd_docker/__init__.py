@@ -11,6 +11,7 @@ The way of a command line, left to right; each noun is a frozen record made by o
     LaunchPlan                 service.launch         -> Container           created, attached, waited for, started
     Container, UnitContext     service.adopt             proof that it is where it should be, or moving it there
                                service.mainpid           MAINPID=, READY=1
+                               service.guard             tells systemd if this process is killed
     everything still needed    service.run            -> Held                one plain record
     Held                       service.live, .supervise -> Outcome           relay, signals, proxy, health, reconnect
     Held                       service.rest              the process executes itself again, and keeps only this

@@ -47,6 +47,7 @@ class Held:
     early_output:        bytes of it that were received and not passed on yet.
     exit_fd:             the engine's answer when the container has ended; exit_received: what came of it so far.
     pidfd:               the leader's.
+    guard_fd:            what the guard sees close if we die, see service.guard.
     stdin_fd:            a duplicate of output_fd that standard input is written to.
     stdout_fd, stderr_fd: where output goes.
     record_fields:       what each record to the journal says of the container; b"" where output goes as it comes.
@@ -95,6 +96,7 @@ class Held:
     exit_fd: int
     exit_received: bytes
     pidfd: int
+    guard_fd: int
     stdin_fd: int
     stdout_fd: int
     stderr_fd: int
@@ -120,6 +122,7 @@ class Held:
             self.output_fd,
             self.exit_fd,
             self.pidfd,
+            self.guard_fd,
             self.stdin_fd,
             self.stdout_fd,
             self.stderr_fd,

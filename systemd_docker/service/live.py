@@ -96,6 +96,11 @@ def resume(held: Held, unit: UnitContext) -> Ending:
 
 
 def _clear(held: Held) -> None:
+    if held.guard_fd != held_room.NO_FD:
+        # First, so that it is gone when we go: the manager waits for all who are in the unit.
+        from systemd_docker.service.guard import dismiss
+
+        dismiss(held.guard_fd)
     if held.removes:
         from systemd_docker.engine.client import Engine
         from systemd_docker.service.launch import remove

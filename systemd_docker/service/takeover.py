@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from systemd_docker import log
-from systemd_docker.engine import frames
+from systemd_docker.engine import frames, wire
 from systemd_docker.plan import (
     NOTIFY_SHARED_DIRECTORY,
     NOTIFY_SOCKET_NAME,
@@ -18,7 +18,7 @@ from systemd_docker.plan import (
     stop_timeout_sec,
 )
 from systemd_docker.sd_notify import Notifier
-from systemd_docker.service import adopt, idfiles, mainpid, readiness, sinks
+from systemd_docker.service import adopt, guard, idfiles, mainpid, readiness, sinks
 from systemd_docker.service.held import NO_FD, Held
 from systemd_docker.service.relay import NO_LINE
 from systemd_docker.service.status import steady_text
@@ -58,10 +58,20 @@ def take_over(
             idfiles.write_pid_file(own.pid_file, container.leader, undo)
     notifier = Notifier(unit.notify_socket)
     leader_is_main = plan.leader_is_main and container.leader != 0
+    guard_fd = _post_guard(unit, undo) if leader_is_main else NO_FD
     mainpid.announce(notifier, leader=container.leader if leader_is_main else 0, is_ready=plan.ready == "started")
     readiness.say_status(notifier, steady_text(container, plan))
     _log_choices(container, plan, unit)
-    return _hold(own, container, prepared, unit, moved, listener, begin_nsec)
+    return _hold(own, container, prepared, unit, moved, listener, guard_fd, begin_nsec)
+
+
+def _post_guard(unit: UnitContext, undo: contextlib.ExitStack) -> int:
+    """Before the leader is announced: from then on systemd does not notice if we die."""
+    fd = guard.start(unit.notify_socket, wire.wait_ready)
+    if fd != NO_FD:
+        undo.callback(os.close, fd)
+        undo.callback(guard.dismiss, fd)
+    return fd
 
 
 def _hold(
@@ -71,6 +81,7 @@ def _hold(
     unit: UnitContext,
     moved: tuple[str, ...],
     listener: Listener | None,
+    guard_fd: int,
     begin_nsec: int,
 ) -> Held:
     plan, properties, facts = prepared.plan, prepared.properties, container.facts
@@ -115,6 +126,7 @@ def _hold(
         exit_fd=exit_fd,
         exit_received=exit_received,
         pidfd=container.pidfd,
+        guard_fd=guard_fd,
         stdin_fd=os.dup(output_fd) if plan.wants_input and output_fd != NO_FD else NO_FD,
         stdout_fd=stdout_fd,
         stderr_fd=stderr_fd,

@@ -39,6 +39,7 @@ PLAIN = Held(
     exit_fd=NO_FD,
     exit_received=b"",
     pidfd=NO_FD,
+    guard_fd=NO_FD,
     stdin_fd=NO_FD,
     stdout_fd=NO_FD,
     stderr_fd=NO_FD,
