@@ -56,11 +56,14 @@ EMULATED = (KERNEL, "initramfs-tools", "zstd", "qemu-system-x86", "e2fsprogs")
 """A kernel, and what makes a disk of the root and runs it: the host needs no emulator, and none is too old."""
 
 
+ROOTLESS = ("rootlesskit", "slirp4netns", "uidmap", "fuse-overlayfs", "dbus-user-session")
+"""What a user's own engine needs."""
+
 SUITES = {
     suite.name: suite
     for suite in (
         Suite("bookworm", (), "cgroupfs"),  # systemd 252, Engine 20.10
-        Suite("trixie", ("docker-cli",), "systemd"),  # systemd 257, Engine 26.1
+        Suite("trixie", ("docker-cli", "crun", *ROOTLESS), "systemd"),  # systemd 257, Engine 26.1
         Suite("trixie-podman", ("docker-cli", "podman", "crun", "netavark", "nftables"), "systemd"),
         Suite("trixie-vm", ("docker-cli", *EMULATED), "systemd"),
     )

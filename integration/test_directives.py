@@ -114,7 +114,15 @@ def test_a_transient_unit_is_as_good(machine: Machine, delegate: str, hint: str)
     machine.run("docker kill web; systemctl stop transient; systemctl reset-failed transient || true")
 
 
-FLAGS = ["--privileged", "--pid=host", "--cgroupns=host", "--userns=host", "--init", "--user 33"]
+FLAGS = [
+    "--privileged",
+    "--pid=host",
+    "--cgroupns=host",
+    "--cgroupns=private",
+    "--userns=host",
+    "--init",
+    "--user 33",
+]
 
 
 @pytest.mark.parametrize("own", ["", "--adopt=move"])

@@ -31,6 +31,10 @@ CONFIGURED_RUNTIME = "systemd-docker-runc"
 """What daemon.json calls the runtime that leaves out runc's --systemd-cgroup: `install-system` installs it, an
 administrator lists it. For engines that do not take a shim's name."""
 
+NEED_THE_SCOPE = ("crun",)
+"""Runtimes, by their programs, that do not exec into a container whose scope systemd has collected because it was
+empty; runc does, where the first process is."""
+
 PAYLOAD_SLICE = "payload.slice"
 """The engine insists on ".slice" at the end of a parent when it uses the systemd driver; it looks at nothing else."""
 
@@ -48,6 +52,8 @@ STOP_TIMEOUT_SEC = 10
 
 SCOPE_MARGIN_SEC = 2
 """How much later than the engine the service manager kills a scope that is bound to its unit."""
+
+_USE_CGROUPFS = 'Set "exec-opts": ["native.cgroupdriver=cgroupfs"] in daemon.json, or use --adopt=none.'
 
 PARENT_REFUSALS = (
     "Unknown runtime specified",
@@ -174,7 +180,6 @@ def _beside(reason: str, options: RunOptions, unit: UnitContext, info: EngineInf
 
 def _parent_refusal(options: RunOptions, info: EngineInfo) -> tuple[str, str] | None:
     """(reason, remedy) why this engine cannot create this container inside the unit."""
-    cgroupfs = 'Set "exec-opts": ["native.cgroupdriver=cgroupfs"] in the engine\'s daemon.json, or use --adopt=none.'
     if options.given("cgroup-parent"):
         return "--cgroup-parent puts it elsewhere", "Leave --cgroup-parent out, or use --adopt=none."
     if info.rootless:
@@ -182,14 +187,17 @@ def _parent_refusal(options: RunOptions, info: EngineInfo) -> tuple[str, str] | 
     if info.cgroup_driver == "cgroupfs":
         return None
     if info.cgroup_driver != "systemd":
-        return f"the engine's cgroup driver is '{info.cgroup_driver}'", cgroupfs
+        return f"the engine's cgroup driver is '{info.cgroup_driver}'", _USE_CGROUPFS
     if options.given("runtime"):
-        return "--runtime leaves no way past the engine's systemd cgroup driver", cgroupfs
+        return "--runtime leaves no way past the engine's systemd cgroup driver", _USE_CGROUPFS
     if info.default_runtime != "runc":
-        return f"the engine's default runtime is '{info.default_runtime}', not runc", cgroupfs
+        return f"the engine's default runtime is '{info.default_runtime}', not runc", _USE_CGROUPFS
     if 0 < info.major < SHIM_ENGINE_MAJOR and CONFIGURED_RUNTIME not in info.runtimes:
         reason = f"engine {info.version} with the systemd cgroup driver puts containers into slices only"
-        return reason, f"List the runtime {CONFIGURED_RUNTIME} in daemon.json, see systemd-docker(1). Or: {cgroupfs}"
+        return (
+            reason,
+            f"List the runtime {CONFIGURED_RUNTIME} in daemon.json, see systemd-docker(1). Or: {_USE_CGROUPFS}",
+        )
     return None
 
 
@@ -199,6 +207,11 @@ def _move_refusal(options: RunOptions, unit: UnitContext, info: EngineInfo) -> t
         return "--cgroup-parent puts it elsewhere", "Leave --cgroup-parent out, or use --adopt=none."
     if info.rootless or unit.is_user:
         return "only root can move a container's processes", "Use --adopt=none."
+    runtime = options.text("runtime") or info.default_runtime
+    program = (info.runtimes.get(runtime) or runtime).rpartition("/")[2]
+    if info.cgroup_driver == "systemd" and program in NEED_THE_SCOPE:
+        reason = f"with {program} and the engine's systemd driver, docker exec fails once processes were moved"
+        return reason, _USE_CGROUPFS
     if not unit.unified and info.cgroup_driver != "cgroupfs":
         reason = "with cgroup v1 and the engine's systemd driver, docker exec fails once processes were moved"
         return reason, "Use --adopt=parent, or --adopt=none."

@@ -36,12 +36,15 @@ V1 = replace(UNIT, is_delegated=False, unified=False)
 USERS = replace(UNIT, is_user=True)
 ALONE = replace(UNIT, name="", cgroup=None)
 
-TRIXIE = EngineInfo("26.1.5+dfsg1", "systemd", "2", "runc", ("io.containerd.runc.v2", "runc"), (), live_restore=False)
+TRIXIE = EngineInfo(
+    "26.1.5+dfsg1", "systemd", "2", "runc", {"io.containerd.runc.v2": "", "runc": "runc"}, (), live_restore=False
+)
 DEVELOPMENT = replace(TRIXIE, version="dev")
 BOOKWORM = replace(TRIXIE, version="20.10.24+dfsg1")
-CONFIGURED = replace(BOOKWORM, runtimes=(*BOOKWORM.runtimes, CONFIGURED_RUNTIME))
+CONFIGURED = replace(BOOKWORM, runtimes={**BOOKWORM.runtimes, CONFIGURED_RUNTIME: "/r"})
 CGROUPFS = replace(BOOKWORM, cgroup_driver="cgroupfs")
 ROOTLESS = replace(TRIXIE, security_options=("name=rootless",))
+FAST = replace(TRIXIE, runtimes={**TRIXIE.runtimes, "fast": "/usr/local/bin/crun"})
 NVIDIA = replace(TRIXIE, default_runtime="nvidia")
 
 
@@ -61,7 +64,7 @@ WAYS = [
     ("auto", UNIT, replace(CONFIGURED, version="dev"), [], [SHIM, LISTED, MOVE]),
     ("auto", UNIT, CONFIGURED, [], [LISTED, MOVE]),
     ("auto", UNIT, BOOKWORM, [], [MOVE]),
-    ("auto", UNIT, TRIXIE, ["--runtime=crun"], [MOVE]),
+    ("auto", UNIT, TRIXIE, ["--runtime=nvidia"], [MOVE]),
     ("auto", UNIT, CGROUPFS, ["--runtime=crun"], [PARENT, MOVE]),
     ("auto", UNIT, NVIDIA, [], [MOVE]),
     ("auto", UNIT, TRIXIE, ["--cgroup-parent=x.slice"], [NONE]),
@@ -99,6 +102,10 @@ REFUSED = [
     ("parent", UNIT, CGROUPFS, ["--cgroup-parent=/x"], "--cgroup-parent", "--adopt=none"),
     ("parent", UNDELEGATED, CGROUPFS, [], "not delegated", "Delegate=yes"),
     ("move", V1, TRIXIE, [], "docker exec fails", "--adopt=parent"),
+    ("auto", UNIT, TRIXIE, ["--runtime=crun"], "--runtime", "cgroupfs"),
+    ("auto", UNIT, FAST, ["--runtime=fast"], "--runtime", "cgroupfs"),
+    ("move", UNIT, FAST, ["--runtime=fast"], "with crun .* docker exec fails", "cgroupfs"),
+    ("move", UNIT, replace(FAST, default_runtime="fast"), [], "with crun .* docker exec fails", "cgroupfs"),
     ("move", UNIT, ROOTLESS, [], "only root", "--adopt=none"),
     ("move", USERS, TRIXIE, [], "only root", "--adopt=none"),
     ("move", UNIT, TRIXIE, ["--cgroup-parent=x.slice"], "--cgroup-parent", "--adopt=none"),

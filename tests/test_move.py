@@ -58,7 +58,7 @@ DEFAULTS = {"memory_max": "max", "cpu_max": "max 100000", "pids_max": "max", "io
 def test_limits_that_nobody_has_set_are_not_carried(tmp_path: Path) -> None:
     source, own = directory(tmp_path, "source", **DEFAULTS), directory(tmp_path, "own")
 
-    move._carry_limits(source, directory(tmp_path, "target"), own, delegated=True)
+    move._carry_limits([source], directory(tmp_path, "target"), own, delegated=True)
 
     assert os.listdir(own.directory) == []
     assert os.listdir(tmp_path / "target") == []
@@ -68,12 +68,41 @@ def test_each_limit_goes_along_once_its_controller_is_there(tmp_path: Path) -> N
     limits = DEFAULTS | {"memory_max": "67108864", "pids_max": "20", "hugetlb_2MB_max": "0"}
     source, own, target = directory(tmp_path, "source", **limits), directory(tmp_path, "own"), tmp_path / "target"
 
-    move._carry_limits(source, directory(tmp_path, "target"), own, delegated=True)
+    move._carry_limits([source], directory(tmp_path, "target"), own, delegated=True)
 
     assert sorted(os.listdir(target)) == ["hugetlb.2MB.max", "memory.max", "pids.max"]
     assert (target / "memory.max").read_text() == "67108864"
     assert (target / "pids.max").read_text() == "20"
     assert (Path(own.directory) / "cgroup.subtree_control").read_text() == "+pids"  # the last of three writes
+
+
+LEVELS = [
+    # the scope's, what is below it and has the leader, what the container had in effect; None: not to be told
+    ({"pids_max": "20"}, {}, {"pids.max": "20"}),
+    ({"pids_max": "4915"}, {"pids_max": "20"}, {"pids.max": "20"}),
+    ({"pids_max": "20"}, {"pids_max": "4915"}, {"pids.max": "20"}),
+    ({"memory_max": "4096"}, {"pids_max": "20"}, {"memory.max": "4096", "pids.max": "20"}),
+    ({"cpu_max": "1 2"}, {"cpu_max": "1 2"}, {"cpu.max": "1 2"}),
+    ({"cpu_max": "1 2"}, {"cpu_max": "2 4"}, None),
+]
+
+
+@pytest.mark.parametrize(("scope", "below", "expected"), LEVELS)
+def test_the_limits_of_all_levels_hold(
+    tmp_path: Path, scope: dict[str, str], below: dict[str, str], expected: dict[str, str] | None
+) -> None:
+    source, own = directory(tmp_path, "source", **scope), directory(tmp_path, "own")
+    of, target = directory(tmp_path, "source/container", **below), directory(tmp_path, "target")
+    levels = move._levels(source, of)
+    assert levels == (source, of)
+
+    if expected is None:
+        with pytest.raises(AdoptionError, match="both '1 2' and '2 4'"):
+            move._carry_limits(levels, target, own, delegated=True)
+        return
+    move._carry_limits(levels, target, own, delegated=True)
+
+    assert {name: target.read(name) for name in os.listdir(target.directory)} == expected
 
 
 KEPT = [
@@ -98,10 +127,10 @@ def test_without_delegation_the_unit_has_to_be_as_strict(
     target = directory(tmp_path, "target")
 
     if kept:
-        move._carry_limits(source, target, own, delegated=False)
+        move._carry_limits([source], target, own, delegated=False)
     else:
         with pytest.raises(AdoptionError, match="would lose its limit") as refused:
-            move._carry_limits(source, target, own, delegated=False)
+            move._carry_limits([source], target, own, delegated=False)
         assert "Delegate=yes" in refused.value.hint
     assert os.listdir(target.directory) == []
 
@@ -129,7 +158,7 @@ def test_a_storm_is_frozen_and_moved_with_those_below(cgroup2: Cgroup) -> None:
         storm.stdin.flush()
         storm.stdout.readline()
 
-        move._take_over_unified(source, cgroup2, delegated=True)
+        move._take_over_unified(source, source, cgroup2, delegated=True)
 
         assert not source.pids()
         assert not below.pids()
@@ -145,7 +174,7 @@ def test_what_an_earlier_container_left_makes_way(cgroup2: Cgroup) -> None:
     cgroup2.child("payload").make()
     old.make()
 
-    move._take_over_unified(source, cgroup2, delegated=True)
+    move._take_over_unified(source, source, cgroup2, delegated=True)
 
     assert not os.path.exists(old.directory)
 

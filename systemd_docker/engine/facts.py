@@ -21,14 +21,14 @@ class EngineInfo:
 
     cgroup_driver: "systemd", "cgroupfs" or "none"; cgroup_version: "1" or "2".
     version:       e.g. "20.10.24+dfsg1".
-    runtimes:      names that the engine's configuration lists.
+    runtimes:      by the names that the engine's configuration lists, their programs, "" for none of its own.
     """
 
     version: str
     cgroup_driver: str
     cgroup_version: str
     default_runtime: str
-    runtimes: tuple[str, ...]
+    runtimes: Mapping[str, str]
     security_options: tuple[str, ...]
     live_restore: bool
 
@@ -102,7 +102,7 @@ def engine_info(text: bytes) -> EngineInfo:
         cgroup_driver=jsonobj.get_or(obj, "CgroupDriver", ""),
         cgroup_version=jsonobj.get_or(obj, "CgroupVersion", "1"),
         default_runtime=jsonobj.get_or(obj, "DefaultRuntime", ""),
-        runtimes=tuple(runtimes),
+        runtimes={name: str(one.get("path", "")) for name, one in runtimes.items() if isinstance(one, dict)},
         security_options=tuple(str(option) for option in jsonobj.get_or(obj, "SecurityOptions", [])),
         live_restore=jsonobj.get_or(obj, "LiveRestoreEnabled", False),
     )

@@ -24,7 +24,7 @@ from systemd_docker.errors import AdoptionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from systemd_docker.cgroup import Hierarchies
     from systemd_docker.unit import UnitContext
@@ -48,6 +48,9 @@ LIMITS = {
     "pids.max": "max", "rdma.max": "",
 }  # fmt: skip
 """Attributes that restrict or favour a cgroup, and what they read where nobody has set them; cgroup-v2.rst."""
+
+CEILINGS = ("memory.max", "memory.high", "memory.swap.max", "pids.max")
+"""Limits that are numbers, the lower the stricter."""
 
 _HUGETLB_LIMITS = (".max", ".rsvd.max")
 """hugetlb.2MB.max and so on: which sizes there are is the machine's affair."""
@@ -86,7 +89,7 @@ def take_over(unit: UnitContext, container_id: str, leader: int, *, delegated: b
                 return ()
             source = container_cgroup(of, container_id)
             if hierarchies.is_unified:
-                target = _take_over_unified(source, unit.cgroup, delegated=delegated)
+                target = _take_over_unified(source, of, unit.cgroup, delegated=delegated)
                 return source.mount, source.path, target.path
             _take_over_v1(source, unit.cgroup, hierarchies)
     except AdoptionError:
@@ -124,7 +127,8 @@ def _has_ended(leader: int) -> bool:
         os.close(pidfd)
 
 
-def _take_over_unified(source: Cgroup, own: Cgroup, *, delegated: bool) -> Cgroup:
+def _take_over_unified(source: Cgroup, of: Cgroup, own: Cgroup, *, delegated: bool) -> Cgroup:
+    """of: the leader's cgroup, which may be below source; crun's systemd driver makes "container" in its scope."""
     deadline = time.monotonic() + MOVE_TIMEOUT_SEC
     target = own.child(PAYLOAD)
     # A fresh one: what an earlier container of this unit was allowed is none of this one's business.
@@ -132,8 +136,8 @@ def _take_over_unified(source: Cgroup, own: Cgroup, *, delegated: bool) -> Cgrou
     target.make()
     with _frozen(source, deadline):
         target.write("cgroup.freeze", "1")
-        _carry_limits(source, target, own, delegated=delegated)
-        _carry_device_programs(source, target)
+        _carry_limits(_levels(source, of), target, own, delegated=delegated)
+        _carry_device_programs(of, target)
         _move_all(source, target, deadline)
         target.write("cgroup.freeze", "0")
     return target
@@ -155,9 +159,22 @@ def _frozen(source: Cgroup, deadline: float) -> Iterator[None]:
             source.write("cgroup.freeze", "0")
 
 
-def _carry_limits(source: Cgroup, target: Cgroup, own: Cgroup, *, delegated: bool) -> None:
-    """The limits of source for target, below own; where own is not ours to divide, own has to be as strict."""
-    limits = dict(_limits(source))
+def _levels(source: Cgroup, of: Cgroup) -> tuple[Cgroup, ...]:
+    """source, and what is between it and of, which is it or below it; the last is of."""
+    levels = [source]
+    for component in of.path[len(source.path) :].split("/")[1:]:
+        levels.append(levels[-1].child(component))
+    return tuple(levels)
+
+
+def _carry_limits(sources: Iterable[Cgroup], target: Cgroup, own: Cgroup, *, delegated: bool) -> None:
+    """The limits of sources, each of which holds, for target below own.
+
+    Where own is not ours to divide, own has to be as strict.
+    """
+    limits: dict[str, str] = {}
+    for attribute, value in (limit for source in sources for limit in _limits(source)):
+        limits[attribute] = _stricter(attribute, limits.get(attribute, value), value)
     if not delegated:
         for attribute, value in limits.items():
             _check_as_strict(own, attribute, value)
@@ -186,8 +203,7 @@ def _check_as_strict(own: Cgroup, attribute: str, value: str) -> None:
         have = own.read(attribute)
     except FileNotFoundError:
         have = "max"
-    is_ceiling = attribute in ("memory.max", "memory.high", "memory.swap.max", "pids.max")
-    if have == value or (is_ceiling and have.isdecimal() and value.isdecimal() and int(have) <= int(value)):
+    if have == value or (_are_ceilings(attribute, have, value) and int(have) <= int(value)):
         return
     raise AdoptionError(
         f"the container would lose its limit {attribute} '{value}': systemd has not delegated the unit's cgroup",
@@ -195,11 +211,24 @@ def _check_as_strict(own: Cgroup, attribute: str, value: str) -> None:
     )
 
 
-def _carry_device_programs(source: Cgroup, target: Cgroup) -> None:
-    """What decides in source about devices, there and above it, decides in target as well."""
+def _stricter(attribute: str, one: str, other: str) -> str:
+    if one == other:
+        return one
+    if _are_ceilings(attribute, one, other):
+        return min(one, other, key=int)
+    raise AdoptionError(f"cannot carry the container's {attribute} over: it is both '{one}' and '{other}'")
+
+
+def _are_ceilings(attribute: str, *values: str) -> bool:
+    """Whether the lower of these values is the stricter one."""
+    return attribute in CEILINGS and all(value.isdecimal() for value in values)
+
+
+def _carry_device_programs(of: Cgroup, target: Cgroup) -> None:
+    """What decides in of about devices, there and above it, decides in target as well."""
     from systemd_docker import linux
 
-    wanted, present = _device_programs(source), _device_programs(target)
+    wanted, present = _device_programs(of), _device_programs(target)
     with _directory(target) as target_fd:
         for prog_id in wanted - present:
             program = linux.prog_get_fd_by_id(prog_id)

@@ -1,0 +1,92 @@
+"""Engines that are set up otherwise: another runtime, user namespaces."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from integration import images
+from integration.machine import Spec
+from integration.test_adoption import chosen, lines, whose
+from integration.test_run import TRAP, leader, unit
+
+if TYPE_CHECKING:
+    from integration.machine import Machine
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.machines(Spec("trixie"), Spec("trixie", "cgroupfs")),
+]
+
+OTHER = {"other": {"path": "/usr/local/bin/other"}}
+CRUN = {"crun": {"path": "/usr/bin/crun"}}
+
+
+def configure(machine: Machine, **settings: Any) -> None:
+    """Have these settings beside the cgroup driver's, and no others, in an engine that runs with them."""
+    before = json.loads(machine.run("cat /etc/docker/daemon.json"))
+    after = {"exec-opts": before["exec-opts"], **settings}
+    if after != before:
+        machine.write("/etc/docker/daemon.json", json.dumps(after))
+        machine.run("systemctl reset-failed docker; systemctl restart docker")
+
+
+def assert_adopted(machine: Machine, way: str, own: str, flag: str) -> None:
+    machine.install_unit("web.service", unit(TRAP, own=own, options=f"--rm --name web {flag}"))
+    machine.run("systemctl start web")
+    assert chosen(machine) == way
+    assert whose(machine, leader(machine), "unit") == "unit"
+    machine.run("docker exec --detach web sleep 2222")
+    assert whose(machine, "-x -f 'sleep 2222'", "unit") == "unit"
+    if way == "parent":
+        assert "sleep 2222" in machine.run("docker top web; docker pause web; docker unpause web")
+    machine.run("systemctl stop web")
+    assert machine.show("web", "Result") == "success"
+
+
+@pytest.mark.parametrize("own", ["", "--adopt=move"])
+def test_another_runtime_is_the_containers_own(machine: Machine, own: str) -> None:
+    """With the systemd driver there is no way past it then, but for moving."""
+    machine.write("/usr/local/bin/other", '#!/bin/sh\nexec runc "$@"\n', mode="755")
+    configure(machine, runtimes=OTHER)
+
+    assert_adopted(
+        machine, "move" if own or machine.spec.cgroup_driver == "systemd" else "parent", own, "--runtime other"
+    )
+
+
+@pytest.mark.machines(Spec("trixie", "cgroupfs", "hybrid"))
+def test_crun_works_with_the_cgroupfs_driver(machine: Machine) -> None:
+    """With cgroup v2 it wants controllers, which nspawn's machines do not have."""
+    configure(machine, runtimes=CRUN)
+
+    assert_adopted(machine, "parent", "", "--runtime crun")
+
+
+@pytest.mark.machines(Spec("trixie"))
+@pytest.mark.parametrize("own", ["", "--adopt=move"])
+def test_crun_with_the_systemd_driver_is_refused(machine: Machine, own: str) -> None:
+    configure(machine, runtimes=CRUN)
+    machine.install_unit("web.service", unit(TRAP, own=own, options="--rm --name web --runtime crun"))
+    machine.expect_journal("docker exec fails" if own else "--runtime leaves no way past")
+
+    assert machine.attempt("systemctl start web").returncode != 0
+
+    assert machine.show("web", "ExecMainStatus") == "125"
+    assert any("native.cgroupdriver=cgroupfs" in line for line in lines(machine, "systemd-docker"))
+    machine.run("systemctl reset-failed web")
+
+
+def test_an_engine_that_remaps_users(own_machine: Machine) -> None:
+    machine = own_machine
+    configure(machine, **{"userns-remap": "default"})
+    images.load_busybox(machine)
+
+    for flag in ("", "--userns=host"):
+        assert_adopted(machine, "parent", "", flag)
+        assert_adopted(machine, "move", "--adopt=move", flag)
+    machine.install_unit("web.service", unit(TRAP))
+    machine.run("systemctl start web")
+    assert machine.run(f"cat /proc/{leader(machine)}/uid_map").split()[1] != "0"
