@@ -180,3 +180,50 @@ def test_descriptors_are_stored_with_their_names(machine: Machine) -> None:
     poll(lambda: machine.show("web", "ActiveState") == "active", what="the unit to be active again")
     assert leader(machine) != before
     assert machine.show("web", "NFileDescriptorStore") == "1", "and are there for the next start"
+
+
+KEEPS = """
+import os, socket, sys
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+    sock.connect(os.environ["NOTIFY_SOCKET"])
+    for name in sys.argv[1:]:
+        socket.send_fds(sock, [f"FDSTORE=1\\nFDNAME={name}".encode()], [os.memfd_create(name)])
+"""
+
+
+def holders(machine: Machine, name: str) -> set[str]:
+    """Whoever has the memfd of that name open."""
+    found = machine.run(f"find /proc/[0-9]*/fd -lname '/memfd:{name} *' 2>/dev/null || true")
+    return {line.split("/")[2] for line in found.splitlines()}
+
+
+def test_descriptors_come_back_to_the_unit_and_to_nobody_else(machine: Machine) -> None:
+    machine.write("/srv/keeps.py", KEEPS)
+    options = f"--rm --init --name web {HOST_TOOLS}"
+    service = ("FileDescriptorStoreMax=2",)
+    machine.install_unit("web.service", unit(NOTIFIED, own="--notify", options=options, service=service))
+    machine.run("systemctl start web")
+    machine.run("docker exec web python3 /srv/keeps.py one two three; docker exec web systemd-notify --status=stored")
+    assert machine.show("web", "NFileDescriptorStore") == "2", "FileDescriptorStoreMax="
+
+    for _ in range(2):
+        machine.run("systemctl restart web")
+
+        assert machine.show("web", "NFileDescriptorStore") == "2"
+        pid = wrapper(machine)
+        passed = machine.run(f"tr '\\0' '\\n' </proc/{pid}/environ | grep ^LISTEN_ | sort").splitlines()
+        assert {"LISTEN_FDS=2", f"LISTEN_PID={pid}"} < set(passed)
+        assert {"LISTEN_FDNAMES=one:two", "LISTEN_FDNAMES=two:one"} & set(passed)
+        assert "LISTEN_" not in machine.run(f"cat /proc/{leader(machine)}/environ")
+        assert (holders(machine, "one"), holders(machine, "two")) == ({"1"}, {"1"})
+    machine.run("journalctl --sync")
+    said = [record["MESSAGE"] for record in machine.journal("--identifier=systemd-docker")]
+    assert sum("the container does not get what systemd has passed" in line for line in said) == 2
+
+    machine.run("docker exec web systemd-notify FDSTOREREMOVE=1 FDNAME=one")
+
+    assert machine.show("web", "NFileDescriptorStore") == "1"
+    assert holders(machine, "one") == set()
+    machine.run("systemctl stop web")
+    assert machine.show("web", "NFileDescriptorStore") == "0"
+    assert holders(machine, "two") == set()

@@ -66,6 +66,8 @@ def test_a_slow_pull_shows_how_far_it_is_and_outlives_the_timeout(machine: Machi
     install(machine, f"TimeoutStartSec={START_TIMEOUT_SEC}")
 
     machine.run("systemctl start --no-block web")
+    child = poll(lambda: machine.attempt("pgrep -f '[r]eport_pull'").stdout.strip(), what="who pulls")
+    assert "NOTIFY_SOCKET" not in machine.run(f"cat /proc/{child}/environ")
 
     shown = re.compile(rf"Pulling {re.escape(IMAGE)}: (\d+)% \([\d.]+/[\d.]+ MB\)")
     texts = set[str]()
@@ -99,6 +101,7 @@ def test_only_bytes_that_move_extend_the_timeout(machine: Machine, recorder: Rec
     before = extensions(recorder)
     machine.run("sleep 2")
     assert extensions(recorder) == before
+    assert set(before) == {"EXTEND_TIMEOUT_USEC=30000000"}
     machine.run("systemctl kill --signal=CONT registry")
     poll(lambda: len(extensions(recorder)) > len(before), what="extensions again")
     machine.run("systemctl stop web")

@@ -11,8 +11,7 @@ import pytest
 
 from integration import recorder as recorder_room
 from integration.machine import Machine, poll
-from integration.test_run import leader, unit, wait_until
-from integration.wrappers import wrapper
+from integration.test_run import leader, unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,6 +88,9 @@ def test_container_is_main_pid_and_what_the_container_says(machine: Machine, rec
     main_pid = f"MAINPID={leader(machine)}"
     assert recorder.datagrams() == [main_pid]
     assert environment(machine) == ["NOTIFY_SOCKET=/run/host/sd-notify/notify"]
+    assert machine.attempt("docker exec web touch /run/host/sd-notify/file").stderr.endswith(
+        "Read-only file system\n"
+    )
     machine.run("docker exec web touch /go")
     poll(lambda: len(recorder.datagrams()) == 2, what="the container's")
     assert recorder.datagrams() == [main_pid, "READY=1"]
@@ -117,9 +119,39 @@ def test_ignore_is_nothing(machine: Machine, recorder: Recorder) -> None:
     machine.run("systemctl start web")
 
     poll(lambda: machine.attempt("docker inspect web").returncode == 0, what="the container")
+    poll(lambda: leader(machine) != "0", what="its first process")
+    assert environment(machine) == []
     machine.run("systemctl stop web")
     assert machine.run(f"cat {DIRECTORY}/log") == ""
     assert machine.show("web", "Result") == "success"
+
+
+ENDS = [("exit 3", "exit-code", "3"), ("exit 0", "protocol", "0"), ("kill -KILL $$", "signal", "9")]
+
+
+@pytest.mark.parametrize(("command", "result", "status"), ENDS)
+def test_a_container_that_ends_before_it_is_ready_fails_the_start(
+    machine: Machine, command: str, result: str, status: str
+) -> None:
+    options = "--rm --init --name web"
+    installed(machine, unit(f"sleep 0.5; {command}", own="--sdnotify=container", options=options))
+
+    assert machine.attempt("systemctl start web").returncode != 0
+
+    assert machine.show("web", "Result") == result
+    assert machine.show("web", "ExecMainStatus") == status
+    machine.run("systemctl reset-failed web")
+
+
+def test_a_container_that_never_says_ready_has_until_the_timeout(machine: Machine) -> None:
+    options, service = "--rm --init --name web", ("TimeoutStartSec=3",)
+    installed(machine, unit("exec sleep 60", own="--sdnotify=container", options=options, service=service))
+
+    assert machine.attempt("systemctl start web").returncode != 0
+
+    assert machine.show("web", "Result") == "timeout"
+    assert machine.run("docker ps --all --quiet") == ""
+    machine.run("systemctl reset-failed web")
 
 
 def health(machine: Machine) -> str:
@@ -204,7 +236,7 @@ def test_a_unit_after_ours_starts_when_the_container_is_healthy(machine: Machine
     ready_usec = int(machine.show("web", "ActiveEnterTimestampMonotonic"))
     began_usec = int(machine.show("client", "ExecMainStartTimestampMonotonic"))
     assert well_usec <= ready_usec <= began_usec
-    assert machine.show("web", "StatusText").endswith("runs in this unit (healthy)")
+    assert machine.show("web", "StatusText").endswith(" (healthy)")
     assert machine.show("web", "MainPID") == leader(machine)
 
 
@@ -226,120 +258,3 @@ def test_without_a_healthcheck_125_says_so(machine: Machine, own: str, option: s
 
     assert machine.show("web", "ExecMainStatus") == "125"
     machine.run("systemctl reset-failed web")
-
-
-def test_unhealthy_is_visible_and_healthy_again_too(machine: Machine) -> None:
-    options = f"--rm --init --name web {HEALTHCHECK}"
-    installed(machine, unit("touch /well; exec sleep 60", options=options, own="--sdnotify=healthy"))
-    machine.expect_journal("container 'web' is unhealthy, ignoring")
-    machine.run("systemctl start web")
-
-    machine.run("docker exec web rm /well")
-
-    poll(lambda: machine.show("web", "StatusText").endswith("(unhealthy)"), what="the status to follow")
-    status = machine.run("systemctl status web")
-    assert "(unhealthy)" in status
-    assert "container 'web' is unhealthy" in status
-    machine.run("docker exec web touch /well")
-    poll(lambda: machine.show("web", "StatusText").endswith("(healthy)"), what="the status to follow")
-    assert machine.show("web", "ActiveState") == "active"
-
-
-@pytest.mark.parametrize(
-    ("action", "state", "result"), [("kill", "failed", "signal"), ("stop", "inactive", "success")]
-)
-def test_an_unhealthy_container_ends_as_asked(machine: Machine, action: str, state: str, result: str) -> None:
-    options = f"--rm --init --name web {HEALTHCHECK}"
-    installed(machine, unit("touch /well; exec sleep 60", options=options, own=f"--health-on-failure={action}"))
-    machine.expect_journal("container 'web' is unhealthy, (killing|stopping) it")
-    machine.run("systemctl start web")
-
-    machine.run("docker exec web rm /well")
-
-    wait_until(machine, "web", state)
-    assert machine.show("web", "Result") == result
-    machine.attempt("systemctl reset-failed web")
-
-
-def test_systemd_restarts_what_was_killed_for_its_health(machine: Machine) -> None:
-    options = f"--rm --init --name web {HEALTHCHECK}"
-    service = ("Restart=on-failure", "RestartSec=100ms")
-    installed(
-        machine, unit("touch /well; exec sleep 60", options=options, own="--health-on-failure=kill", service=service)
-    )
-    machine.expect_journal("container 'web' is unhealthy, killing it")
-    machine.run("systemctl start web")
-    before = leader(machine)
-
-    machine.run("docker exec web rm /well")
-
-    poll(lambda: machine.show("web", "NRestarts") == "1", what="the restart")
-    wait_until(machine, "web", "active")
-    assert leader(machine) != before
-
-
-def wait_until_it_rests(machine: Machine) -> None:
-    """Until the wrapper has executed itself again and forgotten all that it was not told to remember."""
-    pid = wrapper(machine)
-    poll(
-        lambda: machine.attempt(f"grep -q SYSTEMD_DOCKER_RESUME= /proc/{pid}/environ").returncode == 0,
-        what="the wrapper to rest",
-    )
-
-
-def test_a_wrapper_that_rests_says_ready_when_the_container_is_healthy(machine: Machine) -> None:
-    options = f"--rm --init --name web {HEALTHCHECK} --health-start-period 60s"
-    installed(machine, unit("exec sleep 60", options=options, own="--sdnotify=healthy"))
-    machine.run("systemctl start --no-block web")
-    poll(lambda: machine.attempt("docker inspect web").returncode == 0, what="the container")
-    wait_until_it_rests(machine)
-    assert machine.show("web", "ActiveState") == "activating"
-
-    machine.run("docker exec web touch /well")
-
-    wait_until(machine, "web", "active")
-    poll(lambda: machine.show("web", "StatusText").endswith("(healthy)"), what="the status to follow")
-
-
-def test_a_wrapper_that_rests_knows_what_the_container_said(machine: Machine) -> None:
-    options = f"--rm --init --name web {HEALTHCHECK} {HOST_TOOLS}"
-    command = "touch /well; systemd-notify --ready --status=serving; exec sleep 60"
-    installed(machine, unit(command, options=options, own="--notify"))
-    machine.expect_journal("container 'web' is unhealthy, ignoring")
-    machine.run("systemctl start web")
-    wait_until_it_rests(machine)
-
-    machine.run("docker exec web rm /well")
-
-    poll(lambda: machine.show("web", "StatusText") == "serving (unhealthy)", what="the status to follow")
-    machine.run("docker exec web systemd-notify --status='still serving'")
-    assert machine.show("web", "StatusText") == "still serving (unhealthy)"
-
-
-def test_an_unhealthy_container_that_is_restarted_leaves_the_unit_active(machine: Machine) -> None:
-    options = f"--rm --init --name web {HEALTHCHECK}"
-    installed(machine, unit("touch /well; exec sleep 60", options=options, own="--health-on-failure=restart"))
-    machine.expect_journal("container 'web' is unhealthy, restarting it")
-    machine.run("systemctl start web")
-    before, container = leader(machine), machine.run("docker inspect --format '{{.Id}}' web")
-
-    machine.run("docker exec web rm /well")
-
-    poll(lambda: leader(machine) not in (before, "0"), what="the restart")
-    poll(lambda: machine.show("web", "MainPID") == leader(machine), what="the unit to follow")
-    poll(lambda: machine.show("web", "StatusText").endswith("(healthy)"), what="its health")
-    assert machine.show("web", "ActiveState") == "active"
-    assert machine.run("docker inspect --format '{{.Id}}' web") == container
-
-
-def test_a_container_that_is_restarted_keeps_its_socket(machine: Machine) -> None:
-    command = 'systemd-notify --ready --status="run $(cat /runs | wc -l)"; echo >>/runs; exec sleep 60'
-    options = f"--rm --init --name web {HOST_TOOLS}"
-    installed(machine, unit(f"touch /runs; {command}", options=options, own="--notify"))
-    machine.run("systemctl start web")
-    assert machine.show("web", "StatusText") == "run 0"
-
-    machine.run("docker restart web")
-
-    poll(lambda: machine.show("web", "StatusText") == "run 1", what="what the restarted container says")
-    assert machine.show("web", "ActiveState") == "active"

@@ -25,9 +25,15 @@ SOURCES = [
 
 
 def watched(
-    command: str, *, own: str, options: str = "", restart: str = "on-watchdog", kill_mode: str = "control-group"
+    command: str,
+    *,
+    own: str,
+    options: str = "",
+    restart: str = "on-watchdog",
+    kill_mode: str = "control-group",
+    watchdog_sec: int = WATCHDOG_SEC,
 ) -> str:
-    service = (f"WatchdogSec={WATCHDOG_SEC}", f"Restart={restart}", "RestartSec=100ms", f"KillMode={kill_mode}")
+    service = (f"WatchdogSec={watchdog_sec}", f"Restart={restart}", "RestartSec=100ms", f"KillMode={kill_mode}")
     return unit(command, own=own, options=f"--rm --init --name web --stop-timeout 1 {options}", service=service)
 
 
@@ -75,6 +81,46 @@ def test_a_payload_that_stops_pinging_is_aborted_once_and_says_its_last(machine:
     # While it aborts a unit systemd takes no new main process, so of a leader's end it learns nothing.
     assert machine.show("web", "ExecMainStatus") == ("4" if kill_mode == "mixed" else "0")
     machine.run("systemctl reset-failed web")
+
+
+UNTIL = "until test -e /go; do sleep 0.1; done"
+
+ENDS = [
+    # WatchdogSec=, what the payload says of the watchdog once it is let go, and for how long it lives on
+    (60, "systemd-notify WATCHDOG=trigger", ""),
+    (
+        60,
+        "systemd-notify WATCHDOG=1 WATCHDOG_USEC=500000",
+        "for i in 1 2 3 4; do systemd-notify WATCHDOG=1; sleep 0.2; done;",
+    ),
+]
+
+
+@pytest.mark.parametrize(("watchdog_sec", "says", "lives"), ENDS, ids=["trigger", "shorter"])
+def test_a_payload_may_call_the_watchdog_earlier(machine: Machine, watchdog_sec: int, says: str, lives: str) -> None:
+    command = f"{UNTIL}; {says}; {lives} exec sleep 600"
+    text = watched(command, own="--watchdog=payload", options=HOST_TOOLS, restart="no", watchdog_sec=watchdog_sec)
+    machine.install_unit("web.service", text)
+    machine.run("systemctl start web")
+
+    machine.run("docker exec web touch /go")
+
+    wait_until(machine, "web", "failed")
+    assert machine.show("web", "Result") == "watchdog"
+    machine.run("systemctl reset-failed web")
+
+
+def test_a_payload_may_ask_for_more_time(machine: Machine) -> None:
+    command = "systemd-notify WATCHDOG=1 WATCHDOG_USEC=60000000; exec sleep 600"
+    machine.install_unit("web.service", watched(command, own="--watchdog=payload", options=HOST_TOOLS))
+    machine.run("systemctl start web")
+
+    began_usec = int(machine.show("web", "ActiveEnterTimestampMonotonic"))
+    now = "cut -d ' ' -f 1 /proc/uptime"
+    poll(lambda: float(machine.run(now)) * 1e6 > began_usec + 2 * WATCHDOG_SEC * 1e6, what="the time to be over")
+
+    assert machine.show("web", "ActiveState") == "active"
+    assert machine.show("web", "NRestarts") == "0"
 
 
 def test_an_unhealthy_container_is_the_watchdogs(machine: Machine) -> None:

@@ -127,6 +127,10 @@ def _run(own: OwnOptions, argv: Sequence[str], unit: UnitContext) -> Ending:
 
     if own.sdnotify == "ignore":
         unit = unit_room.without_notifications(unit)
+    if "LISTEN_FDS" in unit.environ:
+        from systemd_docker.service import passed
+
+        passed.let_go()
     # The engine and the service manager look it up while the rest is imported.
     questions = Questions(unit)
     try:

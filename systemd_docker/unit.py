@@ -20,6 +20,7 @@ DEFAULT_SOCKET = "/var/run/docker.sock"
 
 PROPERTIES = (
     "NotifyAccess", "KillMode", "KillSignal", "TimeoutStopUSec", "Type", "Delegate", "Transient", "ControlGroup",
+    "NRestarts",
 )  # fmt: skip
 """What we ask `systemctl show` for; org.freedesktop.systemd1(5), "Service Unit Objects"."""
 
@@ -94,10 +95,12 @@ class UnitContext:
 class UnitProperties:
     """What the service manager knows of our unit; see systemd.service(5), systemd.kill(5).
 
-    Where the manager did not answer, every field is the empty string or the most cautious value.
+        Where the manager did not answer, every field is the empty string or the most cautious value.
 
-    timeout_stop_usec: TimeoutStopSec=, INFINITY_USEC for "infinity".
-    is_transient:      whether there is no unit file: systemd-run(1) has made it.
+        timeout_stop_usec: TimeoutStopSec=, INFINITY_USEC for "infinity".
+        "NotifyAccess", "KillMode", "KillSignal", "TimeoutStopUSec", "Type", "Delegate", "Transient", "ControlGroup",
+        "NRestarts",
+    )  # fmt: skip
     """
 
     type: str = ""
@@ -108,6 +111,7 @@ class UnitProperties:
     is_delegated: bool = False
     is_transient: bool = False
     control_group: str = ""
+    restarts: int = 0
 
 
 def read_unit(environ: Mapping[str, str] | None = None, proc: str = "/proc") -> UnitContext:
@@ -173,7 +177,7 @@ def parse_properties(shown: Mapping[str, str]) -> UnitProperties:
     """From the answer of `systemctl show` for PROPERTIES."""
     if not shown.get("KillMode"):
         return UnitProperties()
-    signal_number = shown.get("KillSignal", "")
+    signal_number, restarts = shown.get("KillSignal", ""), shown.get("NRestarts", "")
     return UnitProperties(
         type=shown.get("Type", ""),
         notify_access=shown.get("NotifyAccess", ""),
@@ -183,6 +187,7 @@ def parse_properties(shown: Mapping[str, str]) -> UnitProperties:
         is_delegated=shown.get("Delegate") == "yes",
         is_transient=shown.get("Transient") == "yes",
         control_group=shown.get("ControlGroup", ""),
+        restarts=int(restarts) if restarts.isdecimal() else 0,
     )
 
 

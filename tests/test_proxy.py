@@ -3,7 +3,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +16,7 @@ from systemd_docker.service.status import Status
 from tests.fakes.held import held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 GOOD = [
@@ -48,7 +48,7 @@ def test_what_a_payload_may_not_say(line: bytes) -> None:
 class Bench:
     """A payload's end and a service manager's end, with a proxy between them."""
 
-    def __init__(self, directory: Path, **changes: object) -> None:
+    def __init__(self, directory: Path, limits: Mapping[str, Any], changes: Mapping[str, object]) -> None:
         self.loop = Loop()
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.manager.bind(str(directory / "manager"))
@@ -58,8 +58,8 @@ class Bench:
         self.payload.connect(str(directory / "payload"))
         notifier = Notifier(str(directory / "manager"))
         record = held(payload_says_ready=True, **changes)
-        self.status = Status(notifier, record.status)
-        self.proxy = proxy.Proxy(self.loop, record, self.listener, notifier, self.status)
+        self.status = Status(notifier, record)
+        self.proxy = proxy.Proxy(self.loop, record, self.listener, notifier, self.status, **limits)
 
     def pass_on(self, *datagrams: bytes) -> list[bytes]:
         """What arrives of each of them, one at a time."""
@@ -87,8 +87,8 @@ def make_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "manager"))
     with contextlib.ExitStack() as stack:
 
-        def make(**changes: object) -> Bench:
-            bench = Bench(tmp_path, **changes)
+        def make(limits: Mapping[str, Any] | None = None, **changes: object) -> Bench:
+            bench = Bench(tmp_path, limits or {}, changes)
             stack.callback(bench.close)
             return bench
 
@@ -115,7 +115,9 @@ def test_a_status_that_grows_too_long_does_not_take_the_rest_with_it(make_bench:
 def test_what_is_ours_to_say_is_not_passed_on(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(watchdog="health")
 
-    assert bench.pass_on(b"WATCHDOG=1", b"WATCHDOG=trigger", b"READY=1") == [b"WATCHDOG=trigger", b"READY=1"]
+    arrived = bench.pass_on(b"WATCHDOG=1", b"WATCHDOG_USEC=1000", b"WATCHDOG=trigger", b"READY=1")
+
+    assert arrived == [b"WATCHDOG=trigger", b"READY=1"]
 
 
 def test_a_payloads_status_has_its_health_behind_it(make_bench: Callable[..., Bench]) -> None:
@@ -165,12 +167,8 @@ def test_a_barrier_falls_when_the_manager_lets_it(make_bench: Callable[..., Benc
     os.close(reader)
 
 
-def test_whoever_floods_waits_for_the_next_window(
-    make_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(proxy, "BUDGET", 2 * proxy.PASSED_COST)
-    monkeypatch.setattr(proxy, "WINDOW_SEC", 0.05)
-    bench = make_bench()
+def test_whoever_floods_waits_for_the_next_window(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench({"budget": 2 * proxy.PASSED_COST, "window_sec": 0.05})
     for number in range(5):
         bench.payload.send(b"STATUS=%d" % number)
     arrived: list[bytes] = []

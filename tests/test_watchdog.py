@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,9 +17,10 @@ from tests.fakes.containers import Script
 from tests.fakes.held import held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from systemd_docker.sd_notify import Assignments
     from tests.fakes.engine import FakeEngine
 
 SEC = 10**9
@@ -85,9 +86,9 @@ class Pings(Notifier):
 
     def __init__(self) -> None:
         super().__init__("")
-        self.said: list[dict[str, Any]] = []
+        self.said: list[Assignments] = []
 
-    def notify(self, **assignments: str | int) -> None:
+    def notify_text(self, assignments: Assignments, fds: Sequence[int] = ()) -> None:
         self.said.append(assignments)
 
 
@@ -105,7 +106,7 @@ def test_an_engine_that_sees_the_container_run_pings(engine: FakeEngine, action:
     requests.close()
 
     assert bool(notifier.said) == pings
-    assert all(assignments == {"WATCHDOG": 1} for assignments in notifier.said)
+    assert all(assignments == {"WATCHDOG": "1"} for assignments in notifier.said)
 
 
 def test_an_engine_that_does_not_answer_is_not_asked_twice(engine: FakeEngine) -> None:

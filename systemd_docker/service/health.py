@@ -10,6 +10,7 @@ from __future__ import annotations
 from systemd_docker import log
 from systemd_docker.engine.events import EventError, EventReader
 from systemd_docker.errors import UsageError
+from systemd_docker.service.held import NO_FD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ class Health:
         self._reader = EventReader()
         self.listen()
 
+    @property
+    def fd(self) -> int:
+        """What is readable when there is news, or the engine has gone; NO_FD where nobody listens. It stays ours."""
+        return self._exchange.fileno() if self._exchange is not None else NO_FD
+
     def listen(self) -> None:
         """Subscribe, again if need be. Raises EngineUnreachableError."""
         self.close()
@@ -100,7 +106,7 @@ class Health:
         probe = str(event.attributes.get("execID", ""))
         match event.action:
             case "health_status":
-                self._take(event.detail)
+                self.take(event.detail)
             case "exec_create" if event.detail.endswith(self._held.healthcheck):
                 if len(self._probes) < MAX_PROBES:
                     self._probes[probe] = None
@@ -109,7 +115,8 @@ class Health:
                 if self._probed is not None:
                     self._probed(event.attributes.get("exitCode") == "0", self.status)
 
-    def _take(self, status: str) -> None:
+    def take(self, status: str) -> None:
+        """This is the status now."""
         if status != self.status:
             self.status = status
             self._changed(status)

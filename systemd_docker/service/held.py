@@ -55,12 +55,16 @@ class Held:
     unfinished:          lines of them whose end has not come; see RecordSink.state.
     drops_output:        what a reader does not take at once is lost, instead of slowing the payload down.
     notify_fd:           the socket that the payload's notifications come to.
+    health_fd:           the engine's events, if a resting process waits for news of the container's health.
     notify_socket:       where ours go, "" for nowhere.
-    status:              what is said in STATUS=, without the health behind it.
+    steady_status:       what is said in STATUS= of a container that says nothing itself.
+    status:              what is said, without the health behind it.
+    restarts:            how often the container was started again in this invocation of the unit.
     payload_says_ready:  whether READY=1 is the payload's to say.
     awaits_healthy:      whether READY=1 is still to be said, at the first healthy.
     healthcheck:         the container's, see ContainerFacts; "" for none.
-    health:              the engine's word, "" if not known yet.
+    health:              the engine's word, as far as we have acted on it; "" for a container without a healthcheck.
+    health_found:        what it was when we looked at the container; "" once that was acted on.
     health_since_nsec:   when the engine's events were last listened to; see Health.
     health_on_failure:   "none", "kill", "restart", "stop".
     watchdog:            who says WATCHDOG=1: "payload", "health", "engine", or "" for nobody.
@@ -105,12 +109,16 @@ class Held:
     unfinished: tuple[tuple[bytes, int, bytes, int], tuple[bytes, int, bytes, int]]
     drops_output: bool
     notify_fd: int
+    health_fd: int
     notify_socket: str
+    steady_status: str
     status: str
+    restarts: int
     payload_says_ready: bool
     awaits_healthy: bool
     healthcheck: str
     health: str
+    health_found: str
     health_since_nsec: int
     health_on_failure: str
     watchdog: str
@@ -127,6 +135,7 @@ class Held:
             self.stdout_fd,
             self.stderr_fd,
             self.notify_fd,
+            self.health_fd,
         )
         return tuple(fd for fd in numbers if fd != NO_FD)
 

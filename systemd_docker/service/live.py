@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from systemd_docker.unit import UnitContext
 
 
-def live(held: Held, unit: UnitContext, signals: Signals, *, may_rest: bool = True) -> Ending:
+def live(held: Held, unit: UnitContext, signals: Signals, *, rests_soon: bool = True) -> Ending:
     """Supervise what is held until it has ended, and clear it away; how this process has to end.
 
     Raises EngineUnreachableError: the container has ended while the engine was away, and nobody knows how.
@@ -36,7 +36,7 @@ def live(held: Held, unit: UnitContext, signals: Signals, *, may_rest: bool = Tr
     try:
         while True:
             supervisor = Supervisor(loop, held, main_pid, stopper)
-            exit_code = supervisor.run(signals, rest=(lambda now: rest(now, unit.environ)) if may_rest else None)
+            exit_code = supervisor.run(signals, lambda now: rest(now, unit.environ), rests_soon=rests_soon)
             held = supervisor.now_held()
             if exit_code is not None and stopper.stopped_by:
                 break
@@ -47,7 +47,7 @@ def live(held: Held, unit: UnitContext, signals: Signals, *, may_rest: bool = Tr
             held, exit_code = found.held, found.exit_code
             if not found.goes_on:
                 break
-            may_rest = True
+            rests_soon = True
         if exit_code == KILLED and not stopper.stopped_by:
             _say_why_it_was_killed(held)
     finally:
@@ -90,7 +90,7 @@ def resume(held: Held, unit: UnitContext) -> Ending:
     """Go on in a new image of this program; see service.rest."""
     signals = Signals(can_interrupt=False)
     try:
-        return live(held, unit, signals, may_rest=False)
+        return live(held, unit, signals, rests_soon=False)
     finally:
         signals.close()
 

@@ -13,12 +13,9 @@ import select
 import time
 
 from systemd_docker import log, sd_notify
-from systemd_docker.plan import NOTIFY_SHARED_DIRECTORY, NOTIFY_SOCKET_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import contextlib
-
     from systemd_docker.service.held import Held
     from systemd_docker.service.loop import Loop
     from systemd_docker.service.status import Status
@@ -41,40 +38,28 @@ MAX_ERRNO = 4095
 MAX_NAME_BYTES = 255
 
 
-def make_payload_socket(directory: str, undo: contextlib.ExitStack) -> sd_notify.Listener:
-    """The socket that the payload's messages come to, below directory, which does not exist yet.
-
-    It is in a directory of its own, and that is what is mounted: a socket file of that name that is made again stays
-    reachable, as a mounted file would not. The directory around it is 0700 and keeps other users of the host out;
-    inside, every user that the payload may run as can write to the socket. undo gets what takes it all away again.
-    Raises OSError.
-    """
-    shared = f"{directory}/{NOTIFY_SHARED_DIRECTORY}"
-    path = f"{shared}/{NOTIFY_SOCKET_NAME}"
-    os.mkdir(directory, 0o700)
-    undo.callback(os.rmdir, directory)
-    os.mkdir(shared)
-    undo.callback(os.rmdir, shared)
-    os.chmod(shared, 0o755)
-    listener = sd_notify.Listener(path)
-    undo.callback(listener.close)
-    undo.callback(os.unlink, path)
-    return listener
-
-
 class Proxy:
     """What the payload says goes on to the service manager, as far as it is allowed."""
 
     def __init__(
-        self, loop: Loop, held: Held, listener: sd_notify.Listener, notifier: sd_notify.Notifier, status: Status
+        self,
+        loop: Loop,
+        held: Held,
+        listener: sd_notify.Listener,
+        notifier: sd_notify.Notifier,
+        status: Status,
+        *,
+        budget: int = BUDGET,
+        window_sec: float = WINDOW_SEC,
     ) -> None:
         self._loop = loop
+        self._budget = self._left = budget
+        self._window_sec = window_sec
         self._listener = listener
         self._notifier = notifier
         self._status = status
         self._ours = ours_to_say(held)
         self._window_begin = 0.0
-        self._left = BUDGET
         self._has_complained = False
         self._watch()
 
@@ -93,15 +78,15 @@ class Proxy:
 
     def _forward(self) -> None:
         now = time.monotonic()
-        if now - self._window_begin >= WINDOW_SEC:
-            self._window_begin, self._left = now, BUDGET
+        if now - self._window_begin >= self._window_sec:
+            self._window_begin, self._left = now, self._budget
         while self._left > 0:
             passed = self._forward_next()
             if passed is None:
                 return
             self._left -= PASSED_COST if passed else DROPPED_COST
         self._loop.unwatch(self._listener.fileno())
-        self._loop.after(WINDOW_SEC, self._watch)
+        self._loop.after(self._window_sec, self._watch)
 
     def _forward_next(self) -> bool | None:
         """Whether the next message, or a part of it, went on; None where there was none."""
@@ -122,7 +107,7 @@ class Proxy:
         allowed = tuple(line for line in message.lines if is_allowed(line))
         if len(allowed) < len(message.lines):
             self._complain(next(line for line in message.lines if not is_allowed(line)))
-        passed = tuple(self._status.of_payload(line) for line in allowed if line not in self._ours)
+        passed = tuple(self._status.of_payload(line) for line in allowed if not line.startswith(self._ours))
         if passed:
             self._send(passed, message.fds if b"FDSTORE=1" in passed else ())
         return bool(passed)
@@ -144,11 +129,11 @@ class Proxy:
             log.warning(f"cannot pass the container's message on to systemd, ignoring: {error}")
 
 
-def ours_to_say(held: Held) -> frozenset[bytes]:
-    """What a payload may say in general, but not this one: we say it."""
-    ready = {b"READY=1"} if not held.payload_says_ready else set()
-    alive = {b"WATCHDOG=1"} if held.watchdog not in ("payload", "") else set()
-    return frozenset(ready | alive)
+def ours_to_say(held: Held) -> tuple[bytes, ...]:
+    """How lines begin that a payload may say in general, but not this one: we say it, as WatchdogSec= asks."""
+    ready = () if held.payload_says_ready else (b"READY=1",)
+    alive = () if held.watchdog in ("payload", "") else (b"WATCHDOG=1", b"WATCHDOG_USEC=")
+    return (*ready, *alive)
 
 
 def is_allowed(line: bytes) -> bool:

@@ -25,6 +25,14 @@ def say_status(notifier: Notifier, text: str) -> None:
         log.warning(f"cannot reach the service manager, ignoring: {error}")
 
 
+def keep_alive(notifier: Notifier) -> None:
+    """WATCHDOG=1, in the way that costs a resting service least; see sd_notify."""
+    try:
+        notifier.notify_text({"WATCHDOG": "1"})
+    except OSError as error:
+        log.warning(f"cannot reach the service manager, ignoring: {error}")
+
+
 def extend_timeout(notifier: Notifier, extension_sec: int) -> None:
     """The start may take extension_sec longer, from now, than TimeoutStartSec= says; systemd 236."""
     tell(notifier, EXTEND_TIMEOUT_USEC=extension_sec * 1_000_000)

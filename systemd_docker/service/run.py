@@ -91,7 +91,7 @@ def _import_the_rest() -> None:
 def _listen(plan: LaunchPlan, undo: contextlib.ExitStack) -> Listener | None:
     if not plan.notify_directory:
         return None
-    from systemd_docker.service.proxy import make_payload_socket
+    from systemd_docker.service.payload_socket import make_payload_socket
 
     return make_payload_socket(plan.notify_directory, undo)
 

@@ -10,8 +10,10 @@ from systemd_docker.adoption import AdoptionPlan
 from systemd_docker.engine.client import Engine
 from systemd_docker.errors import AdoptionError, Error
 from systemd_docker.record import dataclass, replace
+from systemd_docker.sd_notify import Notifier
 from systemd_docker.service import adopt, idfiles
 from systemd_docker.service.held import NO_FD
+from systemd_docker.service.status import Status
 from systemd_docker.service.whereabouts import Ended, Whereabouts
 
 TYPE_CHECKING = False
@@ -84,6 +86,7 @@ def search(
     if not is_dead and held.pidfd != NO_FD:
         loop.watch(held.pidfd, select.POLLIN, on_leader_death)
     reports = _payload_reports(loop, held, stopper)
+    said = held
     try:
         whereabouts.begin()
         loop.run_until(lambda: whereabouts.found is not None and main_pid.settled)
@@ -91,6 +94,7 @@ def search(
         whereabouts.close()
         if reports is not None:
             reports.drain()
+            said = reports.now_held(held)
             reports.close()
         for fd in (signals.fileno(), held.pidfd):
             loop.unwatch(fd)
@@ -100,8 +104,9 @@ def search(
         removes = held.removes and (known is not None or whereabouts.is_engine_back)
         return Found(replace(held, removes=removes), goes_on=False, exit_code=known)
     assert whereabouts.found is not None
-    stopper.held = whereabouts.found
-    return Found(_taken_up(whereabouts.found, held, unit, main_pid), goes_on=True)
+    found = _taken_up(replace(whereabouts.found, status=said.status), held, unit, main_pid)
+    stopper.held = found
+    return Found(found, goes_on=True)
 
 
 def _payload_reports(loop: Loop, held: Held, stopper: Stopper) -> Reports | None:
@@ -111,7 +116,8 @@ def _payload_reports(loop: Loop, held: Held, stopper: Stopper) -> Reports | None
     from systemd_docker.service.reports import Reports
 
     watchdog = "health" if held.watchdog == "engine" else held.watchdog
-    return Reports(loop, replace(held, healthcheck="", watchdog=watchdog), stopper.requests)
+    quiet = replace(held, healthcheck="", health_fd=NO_FD, watchdog=watchdog)
+    return Reports(loop, quiet, stopper.requests, stirred=lambda: None)
 
 
 def _taken_up(held: Held, before: Held, unit: UnitContext, main_pid: MainPid) -> Held:
@@ -122,6 +128,7 @@ def _taken_up(held: Held, before: Held, unit: UnitContext, main_pid: MainPid) ->
     if not held.leader:
         return held
     log.info(f"container '{held.name}' was started again, with process {held.leader}")
+    held = _restarted(held, before)
     if held.pid_file:
         try:
             idfiles.replace_pid_file(held.pid_file, held.leader)
@@ -136,4 +143,11 @@ def _taken_up(held: Held, before: Held, unit: UnitContext, main_pid: MainPid) ->
         return held
     if held.leader_is_main:
         main_pid.give(held.leader)
+    Status(Notifier(held.notify_socket), held).say()
     return held
+
+
+def _restarted(held: Held, before: Held) -> Held:
+    """held once more: what the payload said before its restart is not true any more, what it has said since is."""
+    status = held.status if held.status != before.status else held.steady_status
+    return replace(held, restarts=held.restarts + 1, status=status, health=held.health_found and "starting")

@@ -8,25 +8,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from systemd_docker.plan import LaunchPlan
     from systemd_docker.sd_notify import Notifier
+    from systemd_docker.service.held import Held
     from systemd_docker.service.launch import Container
 
 PREFIX = b"STATUS="
 
 
 class Status:
-    """The line of a running container: ours, until the payload has one of its own; its health stands behind either.
+    """The line of a running container: ours, until the payload has one of its own; what we know stands behind either.
 
     It is said again when it changes, and nothing wakes us up in order to say it.
+
+    text:   without what stands behind it.
+    health: the engine's word, "" for a container that has none.
     """
 
-    def __init__(self, notifier: Notifier, text: str, health: str = "") -> None:
-        """health: the engine's word, "" for a container that has none."""
-        self.text = text
-        self.health = health
+    def __init__(self, notifier: Notifier, held: Held) -> None:
+        self.text = held.status
+        self.health = held.health
+        self._restarts = held.restarts
         self._notifier = notifier
 
     def say(self) -> None:
-        say_status(self._notifier, self._with_health(self.text))
+        say_status(self._notifier, self._with_details(self.text))
 
     def set_health(self, health: str) -> None:
         if health != self.health:
@@ -34,17 +38,23 @@ class Status:
             self.say()
 
     def of_payload(self, line: bytes) -> bytes:
-        """A payload's assignment as it is to go on: a status is its own from now on, with its health behind it."""
+        """A payload's assignment as it is to go on: a status is its own from now on, with what we know behind it."""
         if not line.startswith(PREFIX):
             return line
         self.text = line.removeprefix(PREFIX).decode(errors="replace")
-        return PREFIX + self._with_health(self.text).encode(errors="replace")
+        return PREFIX + self._with_details(self.text).encode(errors="replace")
 
-    def _with_health(self, text: str) -> str:
-        return f"{text} ({self.health})" if self.health else text
+    def _with_details(self, text: str) -> str:
+        times = "once" if self._restarts == 1 else f"{self._restarts} times"
+        details = [*([self.health] if self.health else []), *([f"restarted {times}"] if self._restarts else [])]
+        return f"{text} ({', '.join(details)})" if details else text
 
 
-def steady_text(container: Container, plan: LaunchPlan) -> str:
-    """ "Container web (4f2b8c7d9e01) from nginx:1 runs in this unit"."""
-    place = "in this unit" if plan.adoption.is_in_unit else "outside of this unit"
-    return f"Container {container.name} ({container.id[:12]}) from {plan.image} runs {place}"
+def steady_text(container: Container, plan: LaunchPlan, unit_restarts: int) -> str:
+    """ "Container web (4f2b8c7d9e01) from nginx:1, adoption parent: the engine uses cgroupfs".
+
+    unit_restarts: how often Restart= has started the unit again; see LaunchPlan and AdoptionPlan for the rest.
+    """
+    again = f", restart {unit_restarts} of the unit" if unit_restarts else ""
+    adoption = f"adoption {plan.adoption.strategy}: {plan.adoption.reason}"
+    return f"Container {container.name} ({container.id[:12]}) from {plan.image}{again}, {adoption}"

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from systemd_docker.service.mainpid import MainPid
     from systemd_docker.service.records import RecordSink
     from systemd_docker.service.reports import Reports
-    from systemd_docker.service.requests import Requests
     from systemd_docker.service.signals import Signals
     from systemd_docker.service.stop import Stopper
     from systemd_docker.service.strays import Strays
@@ -50,7 +49,8 @@ class Supervisor:
         self._main_pid = main_pid
         self._stopper = stopper
         self._requests = stopper.requests
-        self._reports = _reports(loop, held, self._requests)
+        self._rest: Callable[[Held], None] | None = None
+        self._reports = self._make_reports()
         self._relay = _relay(loop, held) if held.output_fd != NO_FD else None
         self._input = _input(loop, held) if held.stdin_fd != NO_FD else None
         self._strays = _strays(loop, held)
@@ -61,32 +61,24 @@ class Supervisor:
         self._has_output_ended = False
         self._has_ended = False
 
-    def run(self, signals: Signals, *, rest: Callable[[Held], None] | None = None) -> int | None:
+    def run(self, signals: Signals, rest: Callable[[Held], None], *, rests_soon: bool) -> int | None:
         """The container's exit code; None where the engine went away, or does not answer, before it could tell.
 
-        rest: called with what is held, once, when nothing is going on; see service.rest.
+        rest: called with what is held when nothing is going on, see service.rest: soon, or only when something was.
         """
 
         def on_signal() -> None:
             for signo in signals.read():
                 self._stopper.handle(signo)
 
-        def rest_if_idle() -> None:
-            assert rest is not None
-            if self._has_ended:
-                return
-            if self._is_idle():
-                rest(self.now_held())
-            else:
-                self._loop.after(REST_AFTER_SEC, rest_if_idle)
-
         loop, held = self._loop, self._held
+        self._rest = rest
         loop.watch(signals.fileno(), select.POLLIN, on_signal)
         loop.watch(held.exit_fd, select.POLLIN, self._on_exit_answer)
         if held.pidfd != NO_FD:
             loop.watch(held.pidfd, select.POLLIN, self._on_leader_death)
-        if rest is not None:
-            loop.after(REST_AFTER_SEC, rest_if_idle)
+        if rests_soon:
+            self._rest_later()
         try:
             on_signal()
             loop.run_until(self._is_over)
@@ -107,6 +99,15 @@ class Supervisor:
             if self._strays is not None:
                 self._strays.close()
         return self._exit_code
+
+    def _make_reports(self) -> Reports | None:
+        """None where nothing is to be told of the container, or by it: who has no use for that does not pay."""
+        held = self._held
+        if held.notify_fd == NO_FD and not held.healthcheck and held.watchdog != "engine":
+            return None
+        from systemd_docker.service.reports import Reports
+
+        return Reports(self._loop, held, self._requests, stirred=self._rest_later)
 
     def _is_over(self) -> bool:
         if self._relay is not None and self._relay.finished and not self._has_output_ended:
@@ -136,6 +137,18 @@ class Supervisor:
             now = replace(now, frame=relay.frame, early_output=b"", unfinished=relay.unfinished)
             now = replace(now, tails=relay.tails, output_is_log=is_log)
         return self._reports.now_held(now) if self._reports else now
+
+    def _rest_later(self) -> None:
+        self._loop.after(REST_AFTER_SEC, self._rest_if_idle)
+
+    def _rest_if_idle(self) -> None:
+        if self._has_ended or self._rest is None:
+            return
+        if not self._is_idle():
+            self._rest_later()
+            return
+        held = self.now_held()
+        self._rest(self._reports.resting(held) if self._reports else held)
 
     def _on_exit_answer(self) -> None:
         from systemd_docker.engine.client import exit_of
@@ -188,15 +201,6 @@ class Supervisor:
                 f" within {DRAIN_TIMEOUT_SEC} s, ignoring"
             )
             self._relay.give_up()
-
-
-def _reports(loop: Loop, held: Held, requests: Requests) -> Reports | None:
-    """None where nothing is to be told of the container, or by it: who has no use for that does not pay for it."""
-    if held.notify_fd == NO_FD and not held.healthcheck and held.watchdog != "engine":
-        return None
-    from systemd_docker.service.reports import Reports
-
-    return Reports(loop, held, requests)
 
 
 def _input(loop: Loop, held: Held) -> Input:

@@ -18,10 +18,10 @@ from systemd_docker.plan import (
     stop_timeout_sec,
 )
 from systemd_docker.sd_notify import Notifier
-from systemd_docker.service import adopt, guard, idfiles, mainpid, readiness, sinks
+from systemd_docker.service import adopt, guard, idfiles, mainpid, sinks
 from systemd_docker.service.held import NO_FD, Held
 from systemd_docker.service.relay import NO_LINE
-from systemd_docker.service.status import steady_text
+from systemd_docker.service.status import Status, steady_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,9 +60,10 @@ def take_over(
     leader_is_main = plan.leader_is_main and container.leader != 0
     guard_fd = _post_guard(unit, undo) if leader_is_main else NO_FD
     mainpid.announce(notifier, leader=container.leader if leader_is_main else 0, is_ready=plan.ready == "started")
-    readiness.say_status(notifier, steady_text(container, plan))
+    held = _hold(own, container, prepared, unit, moved, listener, guard_fd, begin_nsec)
+    Status(notifier, held).say()
     _log_choices(container, plan, unit)
-    return _hold(own, container, prepared, unit, moved, listener, guard_fd, begin_nsec)
+    return held
 
 
 def _post_guard(unit: UnitContext, undo: contextlib.ExitStack) -> int:
@@ -85,6 +86,7 @@ def _hold(
     begin_nsec: int,
 ) -> Held:
     plan, properties, facts = prepared.plan, prepared.properties, container.facts
+    status = steady_text(container, plan, properties.restarts)
     exit_fd, exit_received = container.exit.parts()
     output, stdout_fd, stderr_fd = container.output, NO_FD, NO_FD
     as_records = own.journal == "fields" and unit.stdout_is_journal and unit.stderr_is_journal
@@ -135,12 +137,16 @@ def _hold(
         unfinished=(NO_LINE, NO_LINE),
         drops_output=own.log_overflow == "drop",
         notify_fd=listener.socket.detach() if listener else NO_FD,
+        health_fd=NO_FD,
         notify_socket=unit.notify_socket,
-        status=steady_text(container, plan),
+        steady_status=status,
+        status=status,
+        restarts=0,
         payload_says_ready=plan.ready == "payload",
         awaits_healthy=plan.ready == "healthy",
         healthcheck=facts.healthcheck,
-        health="",
+        health=facts.health and "starting",
+        health_found=facts.health,
         health_since_nsec=begin_nsec,
         health_on_failure=plan.health_on_failure,
         watchdog=_watchdog(plan, facts),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from systemd_docker import log
 from systemd_docker.engine.client import Engine
 from systemd_docker.service.health import Health
+from systemd_docker.service.held import NO_FD
 from systemd_docker.service.readiness import tell
 from systemd_docker.service.watchdog import Watchdog
 
@@ -39,11 +40,19 @@ class Vitals:
             engine = Engine(held.socket_path, held.api)
             probed = self._watchdog.probed if held.watchdog == "health" else None
             self._health = Health(loop, engine, held, changed=self._changed, probed=probed)
+            if held.health_found:
+                # A change that nobody was told of, for there was no engine to tell.
+                self._health.take(held.health_found)
 
     @property
     def health(self) -> tuple[str, int]:
         """(status, since_nsec) of Health, for who goes on later."""
         return (self._health.status, self._health.since_nsec) if self._health else ("", 0)
+
+    @property
+    def news_fd(self) -> int:
+        """Of Health; NO_FD where there is more to do than to listen, or nothing."""
+        return self._health.fd if self._health and self._held.watchdog not in ("health", "engine") else NO_FD
 
     def close(self) -> None:
         if self._health is not None:

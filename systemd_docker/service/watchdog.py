@@ -10,7 +10,7 @@ from __future__ import annotations
 from systemd_docker import log
 from systemd_docker.engine.client import facts_of
 from systemd_docker.engine.facts import DEFAULT_HEALTHCHECK_INTERVAL_NSEC
-from systemd_docker.service.readiness import tell
+from systemd_docker.service.readiness import keep_alive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Watchdog:
     def probed(self, succeeded: bool, health: str) -> None:  # noqa: FBT001  what Health calls
         """A probe has ended. While the container starts, a failure is no bad sign; healthcheck's --start-period."""
         if self._held.watchdog == "health" and (succeeded or health == "starting"):
-            tell(self._notifier, WATCHDOG=1)
+            keep_alive(self._notifier)
 
     def _ask(self) -> None:
         """Ask whether the container runs, unless the last question has not been answered yet."""
@@ -75,7 +75,7 @@ class Watchdog:
     def _answered(self, exchange: Exchange | None) -> None:
         self._is_asking = False
         if exchange is not None and facts_of(exchange).status == ALIVE:
-            tell(self._notifier, WATCHDOG=1)
+            keep_alive(self._notifier)
 
 
 _WORDS = {

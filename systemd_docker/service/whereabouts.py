@@ -266,6 +266,7 @@ class Whereabouts:
             exit_fd=exit_fd,
             exit_received=exit_received,
             pidfd=pidfd,
+            health_found=facts.health if facts.running else "",
         )
 
     # Requests.
