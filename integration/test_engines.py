@@ -9,7 +9,7 @@ import pytest
 
 from integration import images
 from integration.machine import Spec
-from integration.test_adoption import chosen, lines, whose
+from integration.test_adoption import chosen, lines, place, whose
 from integration.test_run import TRAP, leader, unit
 
 if TYPE_CHECKING:
@@ -90,3 +90,59 @@ def test_an_engine_that_remaps_users(own_machine: Machine) -> None:
     machine.install_unit("web.service", unit(TRAP))
     machine.run("systemctl start web")
     assert machine.run(f"cat /proc/{leader(machine)}/uid_map").split()[1] != "0"
+
+
+ROOTLESS = """
+[Service]
+Type=notify
+NotifyAccess=all
+Delegate=yes
+KillMode=mixed
+Environment=PATH=/usr/sbin:/usr/bin:/sbin:/bin
+ExecStart=/usr/share/docker.io/contrib/dockerd-rootless.sh --iptables=false
+"""
+"""What dockerd-rootless-setuptool.sh makes, as far as it is needed."""
+
+AS_USER = (
+    "setpriv --reuid=1000 --regid=1000 --init-groups env HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000"
+    " DOCKER_HOST=unix:///run/user/1000/docker.sock"
+)
+
+
+@pytest.mark.machines(Spec("trixie"))
+def test_a_users_own_engine_is_for_the_users_units_only(own_machine: Machine) -> None:
+    machine = own_machine
+    users_engine(machine)
+    below = "/user.slice/user-1000.slice/user@1000.service/app.slice/web.service/payload"
+    command = "sleep 1111 & trap 'echo bye; exit 0' TERM; while true; do sleep 60 & wait; done"
+    for service, flag in ((("Delegate=yes",), ""), ((), "--user 33")):
+        text = unit(command, options=f"--rm --name web {flag}", service=service)
+        machine.write("/home/user/.config/systemd/user/web.service", text)
+        machine.run(f"{AS_USER} systemctl --user daemon-reload; {AS_USER} systemctl --user start web")
+
+        pid = machine.run(f"{AS_USER} docker inspect --format '{{{{.State.Pid}}}}' web")
+        assert place(machine, pid) == place(machine, machine.run("pgrep -x -f 'sleep 1111'")) == below
+        assert machine.run(f"{AS_USER} systemctl --user show -P MainPID web") == pid
+        assert machine.run(f"{AS_USER} docker exec web echo hello") == "hello"
+        machine.run(f"{AS_USER} systemctl --user stop web")
+        assert machine.run(f"{AS_USER} systemctl --user show -P Result web") == "success"
+        assert machine.run(f"{AS_USER} docker ps --all --quiet; find /sys/fs/cgroup -name web.service") == ""
+    assert lines(machine).count("bye") == 2
+
+    host = "Environment=DOCKER_HOST=unix:///run/user/1000/docker.sock"
+    machine.install_unit("web.service", unit(TRAP, service=(host,)))
+    assert machine.attempt("systemctl start web").returncode != 0
+    assert machine.show("web", "ExecMainStatus") == "125"
+    said = "\n".join(lines(machine, "systemd-docker"))
+    assert "only into units of its user's manager" in said
+    assert "--adopt=none" in said
+
+
+def users_engine(machine: Machine) -> None:
+    """A user with a manager, and in it an engine with busybox:musl."""
+    machine.run("test -e /dev/fuse || mknod /dev/fuse c 10 229; chmod 666 /dev/net/tun /dev/fuse")
+    machine.run("useradd --create-home user; loginctl enable-linger user; systemctl start user@1000")
+    machine.write("/home/user/.config/systemd/user/docker.service", ROOTLESS)
+    machine.run(f"chown -R user: /home/user/.config; {AS_USER} systemctl --user start docker")
+    image = images.busybox(machine.spec.suite).read_bytes()
+    machine.run(f"{AS_USER} docker import --change 'CMD [\"sh\"]' - {images.BUSYBOX}", stdin=image)

@@ -53,6 +53,10 @@ STOP_TIMEOUT_SEC = 10
 SCOPE_MARGIN_SEC = 2
 """How much later than the engine the service manager kills a scope that is bound to its unit."""
 
+_ROOTLESS = "a rootless engine's containers can only be moved, and only into units of its user's manager"
+
+_OTHERWISE = "Use --adopt=none."
+
 _USE_CGROUPFS = 'Set "exec-opts": ["native.cgroupdriver=cgroupfs"] in daemon.json, or use --adopt=none.'
 
 PARENT_REFUSALS = (
@@ -117,7 +121,7 @@ def choose_adoptions(
         ways += (AdoptionPlan("move", why, remedy, sweep=unit.unified and not _delegation_refusal(unit, properties)),)
     if not ways:
         reason, remedy = (not_move if wanted == "move" else not_parent) or ("", "")
-        raise AdoptionError(f"cannot make the container part of {unit.name}: {reason}", hint=remedy)
+        raise AdoptionError(f"cannot make the container part of {unit.name}: {reason}", hint=remedy or _OTHERWISE)
     return ways
 
 
@@ -183,7 +187,7 @@ def _parent_refusal(options: RunOptions, info: EngineInfo) -> tuple[str, str] | 
     if options.given("cgroup-parent"):
         return "--cgroup-parent puts it elsewhere", "Leave --cgroup-parent out, or use --adopt=none."
     if info.rootless:
-        return "the engine is rootless and manages another part of the cgroup tree", "Use --adopt=none."
+        return _ROOTLESS, ""
     if info.cgroup_driver == "cgroupfs":
         return None
     if info.cgroup_driver != "systemd":
@@ -205,8 +209,10 @@ def _move_refusal(options: RunOptions, unit: UnitContext, info: EngineInfo) -> t
     """(reason, remedy) why a container's processes cannot be moved into the unit."""
     if options.given("cgroup-parent"):
         return "--cgroup-parent puts it elsewhere", "Leave --cgroup-parent out, or use --adopt=none."
-    if info.rootless or unit.is_user:
-        return "only root can move a container's processes", "Use --adopt=none."
+    if info.rootless and not unit.is_user:
+        return _ROOTLESS, ""
+    if unit.is_user and not (info.rootless and unit.unified):
+        return "a user's manager can move only its rootless engine's containers, and only with cgroup v2", ""
     runtime = options.text("runtime") or info.default_runtime
     program = (info.runtimes.get(runtime) or runtime).rpartition("/")[2]
     if info.cgroup_driver == "systemd" and program in NEED_THE_SCOPE:

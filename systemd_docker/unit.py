@@ -81,8 +81,10 @@ class UnitContext:
 
     @property
     def engine_address(self) -> str:
-        """$DOCKER_HOST as it is, or the default socket's."""
-        return self.environ.get("DOCKER_HOST") or f"unix://{DEFAULT_SOCKET}"
+        """$DOCKER_HOST as it is, or the default socket's: for a user's unit that of the user's own engine."""
+        own = f"{self.environ.get('XDG_RUNTIME_DIR')}/docker.sock"
+        default = own if self.is_user and os.path.exists(own) else DEFAULT_SOCKET
+        return self.environ.get("DOCKER_HOST") or f"unix://{default}"
 
     @property
     def docker_config_path(self) -> str:

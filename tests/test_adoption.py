@@ -73,6 +73,7 @@ WAYS = [
     ("auto", V1, TRIXIE, [], [SHIM]),
     ("auto", V1, CGROUPFS, [], [PARENT, MOVE]),
     ("auto", USERS, TRIXIE, [], [SHIM]),
+    ("auto", USERS, ROOTLESS, [], [MOVE]),
     ("parent", UNIT, TRIXIE, [], [SHIM]),
     ("move", UNIT, TRIXIE, [], [MOVE]),
     ("move", V1, CGROUPFS, [], [MOVE]),
@@ -93,7 +94,9 @@ def test_the_ways_that_may_work_come_best_first(
 REFUSED = [
     # --adopt=, the unit, the engine, docker-run's words, the reason, the remedy
     ("auto", ALONE, TRIXIE, [], "not started as a systemd service", "systemd-run"),
-    ("auto", UNIT, ROOTLESS, [], "rootless", "--adopt=none"),
+    ("auto", UNIT, ROOTLESS, [], "rootless engine", "--adopt=none"),
+    ("parent", USERS, ROOTLESS, [], "a rootless engine's containers can only be moved", "--adopt=none"),
+    ("move", replace(USERS, unified=False), ROOTLESS, [], "only with cgroup v2", "--adopt=none"),
     ("auto", V1, BOOKWORM, [], "slices only", CONFIGURED_RUNTIME),
     ("auto", USERS, BOOKWORM, [], "slices only", "cgroupfs"),
     ("parent", UNIT, BOOKWORM, [], "slices only", CONFIGURED_RUNTIME),
@@ -106,8 +109,8 @@ REFUSED = [
     ("auto", UNIT, FAST, ["--runtime=fast"], "--runtime", "cgroupfs"),
     ("move", UNIT, FAST, ["--runtime=fast"], "with crun .* docker exec fails", "cgroupfs"),
     ("move", UNIT, replace(FAST, default_runtime="fast"), [], "with crun .* docker exec fails", "cgroupfs"),
-    ("move", UNIT, ROOTLESS, [], "only root", "--adopt=none"),
-    ("move", USERS, TRIXIE, [], "only root", "--adopt=none"),
+    ("move", UNIT, ROOTLESS, [], "its user's manager", "--adopt=none"),
+    ("move", USERS, TRIXIE, [], "only its rootless engine's", "--adopt=none"),
     ("move", UNIT, TRIXIE, ["--cgroup-parent=x.slice"], "--cgroup-parent", "--adopt=none"),
 ]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from systemd_docker import unit
+from systemd_docker.record import replace
 from systemd_docker.unit import INFINITY_USEC, UnitProperties
 
 MOUNTINFO = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
@@ -114,3 +115,16 @@ def test_properties_come_from_systemctl_show() -> None:
 @pytest.mark.parametrize("shown", [{}, {"Type": "notify"}])
 def test_a_manager_that_does_not_answer_leaves_the_cautious_values(shown: dict[str, str]) -> None:
     assert unit.parse_properties(shown) == UnitProperties()
+
+
+def test_a_users_unit_has_the_users_engine_where_there_is_one(tmp_path: Path) -> None:
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    users = replace(unit.read_unit(environ), is_user=True)
+    assert users.engine_address == "unix:///var/run/docker.sock"
+
+    (tmp_path / "docker.sock").touch()
+
+    assert users.engine_address == f"unix://{tmp_path}/docker.sock"
+    assert replace(users, is_user=False).engine_address == "unix:///var/run/docker.sock"
+    named = replace(users, environ={**environ, "DOCKER_HOST": "unix:///run/other.sock"})
+    assert named.engine_address == "unix:///run/other.sock"

@@ -67,7 +67,7 @@ def check(unit: UnitContext) -> None:
             f"cannot move the container's processes: '{unit.cgroup.directory}' is not writable",
             hint="Only root can, and only without ProtectControlGroups=yes and ProtectSystem=strict.",
         )
-    if unit.unified:
+    if unit.unified and not unit.is_user:
         with _explained("cannot read the device filter of a cgroup"):
             _device_programs(unit.cgroup)
 
@@ -89,7 +89,9 @@ def take_over(unit: UnitContext, container_id: str, leader: int, *, delegated: b
                 return ()
             source = container_cgroup(of, container_id)
             if hierarchies.is_unified:
-                target = _take_over_unified(source, of, unit.cgroup, delegated=delegated)
+                # A rootless engine has no right to filter devices: its containers are kept from them as its user is.
+                has_filter = not unit.is_user
+                target = _take_over_unified(source, of, unit.cgroup, delegated=delegated, has_filter=has_filter)
                 return source.mount, source.path, target.path
             _take_over_v1(source, unit.cgroup, hierarchies)
     except AdoptionError:
@@ -127,7 +129,9 @@ def _has_ended(leader: int) -> bool:
         os.close(pidfd)
 
 
-def _take_over_unified(source: Cgroup, of: Cgroup, own: Cgroup, *, delegated: bool) -> Cgroup:
+def _take_over_unified(
+    source: Cgroup, of: Cgroup, own: Cgroup, *, delegated: bool, has_filter: bool = True
+) -> Cgroup:
     """of: the leader's cgroup, which may be below source; crun's systemd driver makes "container" in its scope."""
     deadline = time.monotonic() + MOVE_TIMEOUT_SEC
     target = own.child(PAYLOAD)
@@ -137,7 +141,8 @@ def _take_over_unified(source: Cgroup, of: Cgroup, own: Cgroup, *, delegated: bo
     with _frozen(source, deadline):
         target.write("cgroup.freeze", "1")
         _carry_limits(_levels(source, of), target, own, delegated=delegated)
-        _carry_device_programs(of, target)
+        if has_filter:
+            _carry_device_programs(of, target)
         _move_all(source, target, deadline)
         target.write("cgroup.freeze", "0")
     return target
