@@ -33,8 +33,9 @@ _DIRECTORIES = "/run /run/systemd-docker* /tmp /var/tmp /dev/shm /"
 _SYSTEMS_OWN = "^/run/mount$|/systemd-private-"
 """libmount's, and what PrivateTmp= makes of /tmp for as long as a service runs."""
 
-_PARENT_CGROUPS = "/(docker|system.slice|commands)$"
-"""The engine's own parent of all containers, on v1 what runc makes on the way there, and our commands' own."""
+_PARENT_CGROUPS = "/(docker|system.slice|commands|docker.service/.control)$"
+"""The engine's own parent of all containers, on v1 what runc makes on the way there, our commands' own, and what
+systemd may leave of an ExecReload=."""
 
 _LISTINGS = {
     "cgroup": rf"find /sys/fs/cgroup -mindepth 1 -type d -printf '/%P\n' | grep -vE '{_PARENT_CGROUPS}'",

@@ -1,15 +1,17 @@
-"""Every row of the fault table, and what is no row: crash loops, phases of a start, order at boot and shutdown."""
+"""Every row of the fault table."""
 
 from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from integration.faults import FAULTS, FOUND, Fault, Found
-from integration.machine import Machine, poll
+from integration import engine_proxy
+from integration.faults import EXITS, FAULTS, FOUND, MEMORY_FAULTS, PROXY, Fault, Found
+from integration.machine import Machine, Spec, poll
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,45 +24,114 @@ LINES_BETWEEN = 10
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_a_fault(machine: Machine, fault: Fault) -> None:
-    set_live_restore(machine, enabled=fault.live_restore)
+    prepare(machine, fault)
+    try:
+        strike(machine, fault)
+    finally:
+        machine.attempt(f"{{ {fault.after or ':'}; }} || true")
+
+
+@pytest.mark.machines(Spec("trixie", hierarchy="hybrid"), Spec("bookworm", hierarchy="hybrid"))
+@pytest.mark.parametrize("fault", MEMORY_FAULTS, ids=str)
+def test_a_fault_of_memory(machine: Machine, fault: Fault) -> None:
+    test_a_fault(machine, fault)
+
+
+ENDS = """
+[Service]
+Type=notify
+NotifyAccess=all
+Slice=system.slice
+ExecStart=/usr/local/bin/systemd-docker run --rm --name end-%i busybox:musl sh -c 'exit %i'
+"""
+
+
+@pytest.mark.parametrize("fault", EXITS, ids=str)
+def test_an_exit(machine: Machine, fault: Fault) -> None:
+    """An end is the main process's as well: with the same status, or by the same signal."""
+    machine.install_unit("end@.service", ENDS)
+    units = [f"end@{code}.service" for code in fault.exits]
+    machine.run(f"systemctl start --wait {' '.join(units)} || true")
+
+    seen = {state(machine, unit) for unit in units}
+    left = machine.run("docker ps --all --quiet")
+    found = Found(machine.spec.suite, fault, "; ".join(sorted(seen)), "left" if left else "gone", 0, 0)
+    FOUND.append(found)
+
+    wanted = "2 {signo}" if fault.state == "failed/signal" else "1 {code}"
+    for code, unit in zip(fault.exits, units, strict=True):
+        if fault.state.startswith("failed"):
+            status = machine.run(f"systemctl show -P ExecMainCode -P ExecMainStatus {unit}").replace("\n", " ")
+            assert status == wanted.format(code=code, signo=code - 128), unit
+    machine.run("systemctl reset-failed 'end@*'")
+    assert found.holds
+
+
+def prepare(machine: Machine, fault: Fault) -> None:
+    """The unit's file, and everything around it; the unit has not been started yet."""
     if fault.says:
         machine.expect_journal(fault.says)
     for pattern in fault.tolerates:
         machine.tolerate_journal(pattern)
-    cursor = machine.run("journalctl --sync; journalctl --lines=0 --show-cursor --quiet")
-    after = f"'--after-cursor={cursor.removeprefix('-- cursor: ')}'"
+    machine.copy(Path(engine_proxy.__file__), PROXY)
     machine.install_unit("web.service", fault.unit_file())
     # Rows that restart the engine must not reach its StartLimitBurst=.
     machine.run("systemctl reset-failed docker containerd")
+    set_live_restore(machine, enabled=fault.live_restore)
+    if fault.before:
+        machine.run(fault.before)
+
+
+def strike(machine: Machine, fault: Fault) -> None:
+    """Start the unit, do what the row says, and hold what has come of it to the row."""
+    after = f"'--after-cursor={cursor(machine)}'"
     machine.run("systemctl start web")
-    poll(lambda: len(numbers(machine, after)) >= LINES_BETWEEN, what="the first lines")
+    if fault.is_logged:
+        poll(lambda: len(numbers(machine, after)) >= LINES_BETWEEN, what="the first lines")
     before = container(machine)
-    wrapper = machine.run("cat /sys/fs/cgroup/system.slice/web.service/supervisor/cgroup.procs").split()[0]
-
-    machine.run(f"WRAPPER={wrapper} LEADER={before[1]}; {fault.do}", timeout_sec=90)
-
+    do(machine, fault, before)
     wanted = (fault.state, fault.container)
     try:
-        poll(lambda: (state(machine), change(before, container(machine))) == wanted, what=f"{wanted}", timeout_sec=15)
+        poll(lambda: (state(machine), change(before, container(machine))) == wanted, what=f"{wanted}", timeout_sec=30)
         if fault.state.startswith("active"):
-            so_far = len(numbers(machine, after))
-            poll(lambda: len(numbers(machine, after)) >= so_far + LINES_BETWEEN, what="more lines")
-            assert machine.show("web", "MainPID") in (container(machine)[1], wrappers(machine))
-            assert machine.run("systemctl stop web; systemctl show -P Result web") == "success"
-    except BaseException:
-        note(machine, fault, before, after, holds=False)
-        raise
-    lost, repeated = note(machine, fault, before, after, holds=True)
-    machine.attempt("systemctl reset-failed web || true; docker rm web")
-    assert (lost, repeated) == (0, 0), f"{breaks(numbers(machine, after))} {numbers(machine, after)[:60]}"
+            go_on(machine, fault, after)
+    finally:
+        found = note(machine, fault, before, after)
+    machine.attempt("systemctl reset-failed web || true; docker rm --force web")
+    assert found.holds, f"{breaks(numbers(machine, after))} {numbers(machine, after)[:60]}"
 
 
-def note(machine: Machine, fault: Fault, before: tuple[str, str], after: str, *, holds: bool) -> tuple[int, int]:
+def do(machine: Machine, fault: Fault, before: tuple[str, str]) -> None:
+    if fault.reboot:
+        machine.reboot(reset=fault.reboot == "reset")
+    else:
+        # Its guard is the younger one.
+        wrapper = min(map(int, wrappers(machine).split()))
+        machine.run(f"WRAPPER={wrapper} LEADER={before[1]}; {fault.do}", timeout_sec=90)
+
+
+def go_on(machine: Machine, fault: Fault, after: str) -> None:
+    """What is active is well: it writes, its main process is one of its own, and it can be stopped."""
+    if fault.is_logged:
+        so_far = len(numbers(machine, after))
+        poll(lambda: len(numbers(machine, after)) >= so_far + LINES_BETWEEN, what="more lines")
+    assert machine.show("web", "MainPID") in (container(machine)[1], wrappers(machine))
+
+
+def note(machine: Machine, fault: Fault, before: tuple[str, str], after: str) -> Found:
+    """For the table."""
+    now = (state(machine), change(before, container(machine)))
+    if now[0].startswith("active"):
+        assert machine.run("systemctl stop web; systemctl show -P Result web") == "success"
     lost, repeated = gaps(numbers(machine, after))
-    wanted = (fault.state, fault.container)
-    found = wanted if holds else (state(machine), change(before, container(machine)))
-    FOUND.append(Found(machine.spec.suite, fault, holds and not lost and not repeated, *found, lost, repeated))
-    return lost, repeated
+    found = Found(machine.spec.suite, fault, *now, lost, repeated)
+    FOUND.append(found)
+    return found
+
+
+def cursor(machine: Machine) -> str:
+    """Where the journal ends."""
+    return machine.run("journalctl --sync; journalctl --lines=0 --show-cursor --quiet").removeprefix("-- cursor: ")
 
 
 def set_live_restore(machine: Machine, *, enabled: bool) -> None:
@@ -75,8 +146,8 @@ def set_live_restore(machine: Machine, *, enabled: bool) -> None:
     )
 
 
-def state(machine: Machine) -> str:
-    shown = machine.run("systemctl show -p ActiveState -p Result web").splitlines()
+def state(machine: Machine, unit: str = "web.service") -> str:
+    shown = machine.run(f"systemctl show -p ActiveState -p Result {unit}").splitlines()
     properties = dict(line.split("=", 1) for line in shown)
     return f"{properties['ActiveState']}/{properties['Result']}"
 
@@ -99,7 +170,9 @@ def change(before: tuple[str, str], now: tuple[str, str]) -> str:
 
 
 def wrappers(machine: Machine) -> str:
-    return machine.run("cat /sys/fs/cgroup/system.slice/web.service/supervisor/cgroup.procs")
+    """PIDs of the unit that are not the container's."""
+    unit = f"/sys/fs/cgroup/{'' if machine.spec.hierarchy == 'unified' else 'systemd/'}system.slice/web.service"
+    return machine.run(f"cat {unit}/cgroup.procs {unit}/supervisor/cgroup.procs 2>/dev/null || true")
 
 
 def numbers(machine: Machine, after: str) -> list[int]:

@@ -28,6 +28,9 @@ FENCE = "```"
 
 INLINE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|\*([^*]+)\*|\[([^\]]+)\]\(([^)]+)\)")
 
+MAX_NARROW = 16
+"""A column of a table whose cells are not longer is as wide as they are; the others share what is left."""
+
 
 class PageError(ValueError):
     """A page uses markdown that this room does not know."""
@@ -116,12 +119,21 @@ def _table(lines: Sequence[str]) -> Iterator[str]:
     if len(rows) < 2 or set("".join(rows[1])) - set("-:"):
         raise PageError(f"a table without a line of dashes: {lines[0]}")
     columns = len(rows[0])
-    yield from (".PP", ".TS", " ".join(["lb"] * columns), " ".join(["lx"] * columns) + ".")
-    for row in [rows[0], *rows[2:]]:
+    del rows[1]
+    for row in rows:
         if len(row) != columns:
             raise PageError(f"a table with {columns} columns has a row with {len(row)}: {row}")
-        yield "\t".join(f"T{{\n{_line(_inline(cell))}\nT}}" for cell in row)
+    are_narrow = [max(map(len, cells)) <= MAX_NARROW for cells in zip(*rows, strict=True)]
+    formats = " ".join("l" if is_narrow else "lx" for is_narrow in are_narrow)
+    yield from (".PP", ".TS", " ".join(["lb"] * columns), f"{formats}.")
+    for row in rows:
+        yield "\t".join(_cell(text, is_narrow=is_narrow) for text, is_narrow in zip(row, are_narrow, strict=True))
     yield ".TE"
+
+
+def _cell(text: str, *, is_narrow: bool) -> str:
+    """Text that is broken into lines; or, in a narrow column, as it is."""
+    return _inline(text) if is_narrow else f"T{{\n{_line(_inline(text))}\nT}}"
 
 
 def _inline(text: str) -> str:
