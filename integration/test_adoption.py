@@ -123,14 +123,15 @@ def adopted(machine: Machine, expected: Holds) -> Holds:
 def whose(machine: Machine, who: str, expected: str) -> str:
     """ "unit" or "engine", for a PID or pgrep's words; somebody who is to be moved gets the time for it."""
     found = ""
+    systemds = {"unified": ("",), "hybrid": ("", "name=systemd"), "legacy": ("name=systemd",)}[machine.spec.hierarchy]
 
     def is_there() -> bool:
         nonlocal found
         pid = who if who.isdecimal() else machine.attempt(f"pgrep {who}").stdout.strip()
         lines = machine.attempt(f"cat /proc/{pid or 0}/cgroup").stdout.splitlines()
         places = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in lines}
-        path = places.get("" if machine.spec.hierarchy == "unified" else "name=systemd", "")
-        found = "unit" if path.startswith("/system.slice/web.service") else "engine" if path else ""
+        inside = {places[name].startswith("/system.slice/web.service") for name in systemds if name in places}
+        found = {(True,): "unit", (False,): "engine", (): ""}.get(tuple(inside), "split")
         return found == expected
 
     with contextlib.suppress(TimeoutError):

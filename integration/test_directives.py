@@ -94,7 +94,12 @@ def test_the_service_manager_may_reload_and_reexecute(machine: Machine, own: str
     before = place(machine, pid)
 
     machine.run("systemctl daemon-reload; systemctl daemon-reexec; systemctl set-property --runtime web MemoryMax=1G")
-    machine.run("systemctl reload web; systemctl freeze web; systemctl thaw web; systemctl revert web")
+    machine.run("systemctl reload web")
+    events = f"/sys/fs/cgroup{before}/cgroup.events"
+    for word, frozen in (("freeze", "frozen 1"), ("thaw", "frozen 0")):
+        assert frozen in machine.run(f"systemctl {word} web; cat '{events}'")
+    assert "system.slice/web.service " in machine.run("systemd-cgtop --batch --raw --iterations=1 --depth=3")
+    machine.run("systemctl revert web")
 
     assert place(machine, pid) == before
     assert machine.show("web", "ActiveState") == "active"

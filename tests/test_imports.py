@@ -82,6 +82,12 @@ def test_until_the_payload_runs_no_layer_is_imported_over_a_c_module_that_does()
     assert not modules(until_create) & SUPERFLUOUS
 
 
+def test_a_container_that_was_moved_costs_one_room_more() -> None:
+    assert modules(f"{RESTING}; from systemd_docker.service import strays") - modules(RESTING) == {
+        "systemd_docker.service.strays"
+    }
+
+
 def test_a_start_does_not_import_more_than_it_did() -> None:
     """A new module is welcome, if it is worth 0.2 to 1 ms of every start; then the figure here goes up with it."""
     assert len(modules(STARTING)) <= BARE_MODULES + 110, sorted(modules(STARTING))
