@@ -98,6 +98,9 @@ def test_a_wrapper_that_waits_for_news_of_its_containers_health_rests_and_rests_
         poll(lambda state=state: machine.show("web", "StatusText").endswith(f" ({state})"), what=state)  # type: ignore[misc]
         poll(lambda: rss_kb(machine, pid) < RESTING_RSS_LIMIT_KB, what="it to have forgotten again")
         assert machine.show("web", "ActiveState") == "active"
+    machine.run("docker restart web")
+    poll(lambda: machine.show("web", "StatusText").endswith(" (healthy, restarted once)"), what="its health")
+    poll(lambda: rss_kb(machine, pid) < RESTING_RSS_LIMIT_KB, what="it to have forgotten again")
     assert machine.run("systemctl stop web; systemctl show -P Result web") == "success"
 
 
@@ -216,8 +219,9 @@ def test_health_that_changes_while_the_engine_is_away(machine: Machine) -> None:
     before = leader(machine)
     wait_until_it_rests(machine)
 
-    for change, state in (("rm", "unhealthy"), ("touch", "healthy")):
-        machine.run(f"systemctl stop docker.socket docker; {change} /proc/{before}/root/well; systemctl start docker")
+    for change, away in (("rm", "stop docker.socket docker"), ("touch", "restart docker")):
+        state = "healthy" if change == "touch" else "unhealthy"
+        machine.run(f"systemctl {away}; {change} /proc/{before}/root/well; systemctl start docker")
         poll(lambda state=state: health(machine) == state, what=f"the engine to find it {state}")  # type: ignore[misc]
         poll(lambda state=state: machine.show("web", "StatusText").endswith(f" ({state})"), what=state)  # type: ignore[misc]
 

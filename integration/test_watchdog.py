@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from integration.machine import Machine, poll
+from integration.test_faults import set_live_restore
 from integration.test_readiness import HEALTHCHECK, HOST_TOOLS
 from integration.test_run import leader, unit, wait_until
 
@@ -141,3 +142,24 @@ def test_a_healthcheck_that_runs_too_seldom_is_told_of(machine: Machine) -> None
     machine.expect_journal(r"the healthcheck runs every 60 s, which is too seldom for WatchdogSec=3, ignoring")
 
     machine.run("systemctl start web")
+
+
+def test_a_payload_that_pings_goes_on_while_the_engine_is_away(machine: Machine) -> None:
+    # At the end of this module: it stays so.
+    set_live_restore(machine, enabled=True)
+    command = "while true; do systemd-notify WATCHDOG=1 --status=$(cat /note); sleep 0.3; done"
+    text = watched(f"echo before >/note; {command}", own="--watchdog=payload", options=HOST_TOOLS)
+    machine.install_unit("web.service", text)
+    machine.run("systemctl start web")
+    before = leader(machine)
+
+    machine.run(f"systemctl stop docker.socket docker; echo away >/proc/{before}/root/note")
+
+    stopped_usec = int(machine.show("docker", "InactiveEnterTimestampMonotonic"))
+    enough_usec = stopped_usec + WATCHDOG_SEC * 1.5e6
+    poll(lambda: last_ping_usec(machine) > enough_usec, what="pings beyond a deadline without an engine")
+    assert machine.show("web", "StatusText") == "away"
+    machine.run("systemctl start docker")
+    machine.run(f"echo back >/proc/{before}/root/note")
+    poll(lambda: machine.show("web", "StatusText") == "back", what="what it says then")
+    assert (machine.show("web", "NRestarts"), machine.show("web", "MainPID")) == ("0", before)

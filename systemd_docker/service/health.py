@@ -68,8 +68,9 @@ class Health:
 
     @property
     def fd(self) -> int:
-        """What is readable when there is news, or the engine has gone; NO_FD where nobody listens. It stays ours."""
-        return self._exchange.fileno() if self._exchange is not None else NO_FD
+        """What is readable when there is news, or the engine has gone; NO_FD until it listens. It stays ours."""
+        exchange = self._exchange
+        return exchange.fileno() if exchange is not None and exchange.parser.head is not None else NO_FD
 
     def listen(self) -> None:
         """Subscribe, again if need be. Raises EngineUnreachableError."""
