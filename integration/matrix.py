@@ -69,10 +69,14 @@ CELLS: Mapping[tuple[Spec, str], Holds] = {
     (Spec("trixie", "systemd", "hybrid"), MOVE): REFUSED,
     (Spec("trixie", "cgroupfs", "hybrid"), ""): PARENT,
     (Spec("trixie", "cgroupfs", "hybrid"), MOVE): MOVED_V1,
+    (Spec("forky"), ""): PARENT,
+    (Spec("forky"), MOVE): MOVED_FROM_SCOPE,
+    (Spec("forky", "cgroupfs"), ""): PARENT,
+    (Spec("forky", "cgroupfs"), MOVE): MOVED,
 }
 """By machine, and --adopt= if not auto."""
 
-ENGINES = {"bookworm": "20.10", "trixie": "26.1"}
+ENGINES = {"bookworm": "20.10", "trixie": "26.1", "forky": "28.5"}
 KNOW_V1 = ("bookworm", "trixie")
 """systemd 258 has forgotten it."""
 TREES = {"unified": "v2", "hybrid": "v1 hybrid", "legacy": "v1"}

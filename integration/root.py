@@ -64,12 +64,13 @@ SUITES = {
     for suite in (
         Suite("bookworm", (), "cgroupfs"),  # systemd 252, Engine 20.10
         Suite("trixie", ("docker-cli", "crun", *ROOTLESS), "systemd"),  # systemd 257, Engine 26.1
+        Suite("forky", ("docker-cli",), "systemd"),  # systemd 262, Engine 28.5
         Suite("trixie-podman", ("docker-cli", "podman", "crun", "netavark", "nftables"), "systemd"),
         Suite("trixie-vm", ("docker-cli", *EMULATED), "systemd"),
     )
 }
 
-TESTED = ("bookworm", "trixie", "trixie-vm")
+TESTED = ("bookworm", "trixie", "forky", "trixie-vm")
 """What the tests need; the others are built by whoever asks for them."""
 
 PACKAGES = (

@@ -19,8 +19,9 @@ class OwnOptions:
     """What to do with a container, apart from what docker-run(1) says of it.
 
     cgroups:   what the Go tool moved a container in, ("name=systemd",) or ("all",). No part of the plan: a container
-               that is born in the unit is so in every hierarchy, and where it has to be moved, what the engine
-               enforces in the others must not be lost.
+               that is born in the unit is so in every hierarchy. With v1 it is moved only where somebody asks for
+               that, and then in systemd's hierarchy, which was always among those named: in every other the
+               engine has a cgroup with what it enforces, devices at least, and who leaves it is free of that.
     logs:      relay the container's output.
     env:       pass our own environment on to the container.
     pid_file:  where to write the leader's PID; "" for nowhere.
