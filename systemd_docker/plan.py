@@ -37,6 +37,9 @@ STOP_MARGIN_SEC = 2
 
 MIN_STOP_TIMEOUT_SEC = 1
 
+MAX_UNDO_SEC = 10
+"""An engine takes some tens of milliseconds to remove a container; one that takes longer does not answer at all."""
+
 MAX_PATIENCE_SEC = 24 * 3600
 """For TimeoutStopSec=infinity."""
 
@@ -75,6 +78,7 @@ class LaunchPlan:
     health_on_failure: "none", "kill", "restart", "stop".
     wants_input:  whether the payload gets our standard input.
     wants_output: whether its output is relayed.
+    undo_sec:     how long the engine may take to take a start back, and to answer at all once the unit is to stop.
     docker_config: credentials that have to be in the container before it starts, None for nothing.
     otherwise:    what to do if the engine cannot create the container where this plan's adoption wants it.
     """
@@ -97,6 +101,7 @@ class LaunchPlan:
     health_on_failure: str = "none"
     wants_input: bool = False
     wants_output: bool = True
+    undo_sec: float = MAX_UNDO_SEC
     docker_config: JsonObject | None = None
     otherwise: LaunchPlan | None = None
 
@@ -168,6 +173,7 @@ def _launch_plan(
         notify_directory=directory,
         wants_input=options.switch("interactive"),
         wants_output=own.logs,
+        undo_sec=undo_sec(properties),
         docker_config=request.docker_config,
         ready=ready,
         watchdog=watchdog,
@@ -215,6 +221,11 @@ def patience_sec(properties: UnitProperties) -> int:
     """How long we can go on after a signal to stop: TimeoutStopSec= less STOP_MARGIN_SEC."""
     longest = properties.timeout_stop_usec // 1_000_000 - STOP_MARGIN_SEC
     return max(MIN_STOP_TIMEOUT_SEC, min(longest, MAX_PATIENCE_SEC))
+
+
+def undo_sec(properties: UnitProperties) -> float:
+    """Half of our patience, because both the answer that is on its way and the removal may have it."""
+    return min(MAX_UNDO_SEC, patience_sec(properties) / 2)
 
 
 def shares_manager_signals(adoption: AdoptionPlan, properties: UnitProperties) -> bool:

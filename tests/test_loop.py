@@ -91,10 +91,10 @@ def test_a_signal_to_stop_ends_a_wait_and_is_not_lost(signals: Signals) -> None:
     other.close()
 
 
-def test_other_signals_and_late_ones_are_kept_and_do_not_end_a_wait(signals: Signals) -> None:
+def test_other_signals_are_kept_and_late_ones_leave_time_for_an_answer(signals: Signals) -> None:
     ready, other = socket.socketpair()
     other.sendall(b"x")
-    signals.can_interrupt = False
+    signals.patience_sec = 5
     os.kill(os.getpid(), signal.SIGUSR1)
     os.kill(os.getpid(), signal.SIGTERM)
 
@@ -102,6 +102,22 @@ def test_other_signals_and_late_ones_are_kept_and_do_not_end_a_wait(signals: Sig
 
     assert signals.read() == [signal.SIGUSR1, signal.SIGTERM]
     ready.close()
+    other.close()
+
+
+def test_patience_with_waits_after_a_signal_to_stop_ends(signals: Signals) -> None:
+    quiet, other = socket.socketpair()
+    signals.patience_sec = 0.1
+    os.kill(os.getpid(), signal.SIGTERM)
+    begin = time.monotonic()
+
+    for _ in range(2):
+        with pytest.raises(StopRequestedError, match="signal 15"):
+            signals.wait(quiet.fileno(), select.POLLIN, time.monotonic() + 5)
+
+    assert 0.1 <= time.monotonic() - begin < 2, "both together"
+    assert signals.read() == [signal.SIGTERM]
+    quiet.close()
     other.close()
 
 

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import os
+import select
 import signal
+import socket
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,3 +39,27 @@ def test_what_the_watchdog_aborts_is_aborted_once_and_then_killed(
     assert stopper.stopped_by == signal.SIGABRT
     assert container.signals == signals
     requests.close()
+
+
+@pytest.mark.parametrize("by_manager", [True, False])
+def test_an_engine_that_takes_requests_and_does_nothing_does_not_keep_the_payload_alive(
+    tmp_path: Path, *, by_manager: bool
+) -> None:
+    """As one that is stopped by SIGSTOP: its socket goes on accepting."""
+    path = str(tmp_path / "docker.sock")
+    loop = Loop()
+    requests = Requests(loop, path, (1, 45))
+    with socket.socket(socket.AF_UNIX) as frozen, subprocess.Popen(["sleep", "60"]) as payload:
+        frozen.bind(path)
+        frozen.listen()
+        pidfd = os.pidfd_open(payload.pid)
+        record = held(manager_signals_payload=by_manager, stop_timeout_sec=0.1, patience_sec=0.2, pidfd=pidfd)
+        stopper = Stopper(loop, record, requests)
+
+        stopper.handle(signal.SIGTERM)
+        loop.watch(pidfd, select.POLLIN, lambda: loop.unwatch(pidfd))
+        loop.run_until(lambda: payload.poll() is not None)
+
+        assert payload.returncode == -signal.SIGKILL
+        requests.close()
+        os.close(pidfd)

@@ -324,6 +324,16 @@ def wait_promptly(fd: int, events: int, deadline: float) -> None:
     wait_ready(fd, events, min(deadline, time.monotonic() + PROMPT_SEC))
 
 
+def no_longer_than(limit_sec: float, wait: Wait | None = None) -> Wait:
+    """A Wait with which all that is waited for together takes no longer than limit_sec from now. wait: wait_ready."""
+    limit = time.monotonic() + limit_sec
+
+    def wait_until(fd: int, events: int, deadline: float) -> None:
+        (wait or wait_ready)(fd, events, min(deadline, limit))
+
+    return wait_until
+
+
 def wait_ready(fd: int, events: int, deadline: float) -> None:
     """The plainest Wait: nothing but the fd and the deadline."""
     poll = select.poll()

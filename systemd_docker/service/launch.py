@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 
 from systemd_docker import log
+from systemd_docker.engine import wire
 from systemd_docker.engine.client import Engine
-from systemd_docker.errors import EngineError, Error
+from systemd_docker.errors import EngineError, EngineUnreachableError, Error
 from systemd_docker.record import dataclass
-from systemd_docker.service import names
+from systemd_docker.service import names, owned
 from systemd_docker.service.held import NO_FD
+from systemd_docker.service.signals import StopRequestedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,12 +72,10 @@ def launch(
     engine: Engine, plan: LaunchPlan, unit: UnitContext, undo: contextlib.ExitStack, steps: Steps
 ) -> Container:
     """A started container. Everything that was created or opened for it goes when undo is closed."""
-    # Undoing must not be cut short by the signal that asked for it: this engine waits for answers and nothing else.
-    undoing = Engine(engine.socket_path, engine.api)
     names.clear_leftovers(engine, plan, unit)
     obtained = _obtain(engine, plan, unit, steps.pull)
     if obtained.is_new:
-        undo.callback(remove, undoing, obtained.id)
+        undo.callback(lambda: remove(_undoing(engine, plan), obtained.id))
     if plan.needs_healthcheck:
         from systemd_docker.service.health import require_healthcheck
 
@@ -120,8 +120,27 @@ def remove(engine: Engine, container_id: str) -> None:
     """Remove the container; that it cannot be done is a warning."""
     try:
         engine.remove(container_id)
-    except Error as error:
+    except (Error, StopRequestedError) as error:
         log.warning(f"cannot remove container {container_id[:12]}, ignoring: {error}")
+
+
+def _remove_unheard_of(engine: Engine, unit: UnitContext) -> None:
+    """Remove what this invocation has created without having heard of it."""
+    if not unit.invocation_id:
+        return
+    try:
+        found = owned.containers_of(engine, unit)
+    except Error as error:
+        log.warning(f"cannot tell whether the engine has created the container, ignoring: {error}")
+        return
+    for listed in found:
+        if owned.is_of_invocation(listed, unit):
+            remove(engine, listed.id)
+
+
+def _undoing(engine: Engine, plan: LaunchPlan) -> Engine:
+    """The same one, for undoing what was done: a signal to stop does not cut that short, it may have asked for it."""
+    return Engine(engine.socket_path, engine.api, wire.no_longer_than(plan.undo_sec))
 
 
 def _hold(leader: int) -> tuple[int, int]:
@@ -138,7 +157,7 @@ def _obtain(engine: Engine, plan: LaunchPlan, unit: UnitContext, pull: Callable[
     if plan.pull == "always":
         pull()
     try:
-        return Obtained(_create(engine, plan), is_new=True)
+        return Obtained(_create(engine, plan, unit), is_new=True)
     except EngineError as error:
         if error.http_status == 404 and plan.pull == "missing":
             pull()
@@ -148,13 +167,17 @@ def _obtain(engine: Engine, plan: LaunchPlan, unit: UnitContext, pull: Callable[
         else:
             raise _explained(error, plan) from None
     try:
-        return Obtained(_create(engine, plan), is_new=True)
+        return Obtained(_create(engine, plan, unit), is_new=True)
     except EngineError as error:
         raise _explained(error, plan) from None
 
 
-def _create(engine: Engine, plan: LaunchPlan) -> str:
-    created = engine.create(plan.body, name=plan.name, platform=plan.platform)
+def _create(engine: Engine, plan: LaunchPlan, unit: UnitContext) -> str:
+    try:
+        created = engine.create(plan.body, name=plan.name, platform=plan.platform)
+    except (StopRequestedError, EngineUnreachableError):
+        _remove_unheard_of(_undoing(engine, plan), unit)
+        raise
     for warning in created.warnings:
         log.warning(f"{warning}, ignoring")
     return created.id

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from systemd_docker.unit import UnitContext
 
 
+LATE_STOP_SEC = 5
+"""How long a removal may go on when the unit is told to stop in the middle of it."""
+
+LAST_REMOVAL_SEC = 1
+"""How long it may take at least, of what STOP_MARGIN_SEC leaves."""
+
+
 def live(held: Held, unit: UnitContext, signals: Signals, *, rests_soon: bool = True) -> Ending:
     """Supervise what is held until it has ended, and clear it away; how this process has to end.
 
@@ -52,7 +59,7 @@ def live(held: Held, unit: UnitContext, signals: Signals, *, rests_soon: bool = 
             _say_why_it_was_killed(held)
     finally:
         main_pid.close()
-        _clear(held)
+        _clear(held, signals, stopper)
     if exit_code is None:
         exit_code = _unknown_exit_code(held, stopper)
     return ending_of(Outcome(exit_code, stopper.stopped_by, stopper.killed), as_code=held.as_code)
@@ -88,24 +95,27 @@ def _unknown_exit_code(held: Held, stopper: Stopper) -> int:
 
 def resume(held: Held, unit: UnitContext) -> Ending:
     """Go on in a new image of this program; see service.rest."""
-    signals = Signals(can_interrupt=False)
+    signals = Signals()
     try:
         return live(held, unit, signals, rests_soon=False)
     finally:
         signals.close()
 
 
-def _clear(held: Held) -> None:
+def _clear(held: Held, signals: Signals, stopper: Stopper) -> None:
     if held.guard_fd != held_room.NO_FD:
         # First, so that it is gone when we go: the manager waits for all who are in the unit.
         from systemd_docker.service.guard import dismiss
 
         dismiss(held.guard_fd)
     if held.removes:
-        from systemd_docker.engine.client import Engine
+        from systemd_docker.engine.client import ANSWER_TIMEOUT_SEC, Engine
+        from systemd_docker.engine.wire import no_longer_than
         from systemd_docker.service.launch import remove
 
-        remove(Engine(held.socket_path, held.api), held.id)
+        signals.patience_sec = min(LATE_STOP_SEC, held.patience_sec / 2)
+        limit_sec = stopper.left_sec(ANSWER_TIMEOUT_SEC, at_least_sec=LAST_REMOVAL_SEC)
+        remove(Engine(held.socket_path, held.api, no_longer_than(limit_sec, signals.wait)), held.id)
     for remove_one, paths in ((os.unlink, held.files), (os.rmdir, held.directories)):
         for path in paths:
             try:

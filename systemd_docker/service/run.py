@@ -70,8 +70,8 @@ def start(
         pull_image(prepared.plan, prepared.engine, unit, signals.wait, is_quiet=is_quiet)
 
     def when_started() -> None:
-        # From here on a signal to stop is the container's business, and no longer a reason to give up.
-        signals.can_interrupt = False
+        # From here on a signal to stop is the container's business, and no longer a reason to give up at once.
+        signals.patience_sec = prepared.plan.undo_sec
 
     steps = Steps(pull, _import_the_rest, when_started)
     plan, container = _launch(prepared.engine, prepared.plan, unit, undo, steps)

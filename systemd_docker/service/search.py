@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import select
-import time
 
 from systemd_docker import log
 from systemd_docker.adoption import AdoptionPlan
@@ -76,11 +75,8 @@ def search(
         loop.unwatch(held.pidfd)
         # The unit does not claim to run while nothing does.
         main_pid.take_back(STOPPING=1)
-        if stopper.stopped_by:
-            limit_sec = min(stopper.deadline - time.monotonic(), STOPPED_RETURN_TIMEOUT_SEC)
-        else:
-            limit_sec = min(held.patience_sec, RETURN_TIMEOUT_SEC)
-        loop.after(max(0.0, limit_sec), whereabouts.give_up)
+        longest_sec = STOPPED_RETURN_TIMEOUT_SEC if stopper.stopped_by else min(held.patience_sec, RETURN_TIMEOUT_SEC)
+        loop.after(stopper.left_sec(longest_sec), whereabouts.give_up)
 
     loop.watch(signals.fileno(), select.POLLIN, on_signal)
     if not is_dead and held.pidfd != NO_FD:

@@ -42,6 +42,8 @@ HANDLED = (*STOP_SIGNALS, ABORT_SIGNAL, *PASSED_ON)
 
 _READ_BYTES = 64
 
+_NEVER = float("inf")
+
 
 class StopRequestedError(Exception):
     """A signal to stop came while there was nothing yet that could be stopped."""
@@ -54,14 +56,15 @@ class StopRequestedError(Exception):
 class Signals:
     """Owns the pipe and the handlers until close().
 
-    can_interrupt: whether a signal to stop ends a wait().
+    patience_sec: how long a wait() may go on after a signal to stop.
     """
 
-    def __init__(self, *, can_interrupt: bool = True) -> None:
+    def __init__(self) -> None:
         """Signals that were blocked until now arrive now."""
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._pending: list[int] = []
-        self.can_interrupt = can_interrupt
+        self.patience_sec = 0.0
+        self._give_up = _NEVER
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for signo in HANDLED:
             signal.signal(signo, _ignore)
@@ -83,26 +86,30 @@ class Signals:
         return taken
 
     def wait(self, fd: int, events: int, deadline: float) -> None:
-        """A wire.Wait. Raises StopRequestedError at a signal to stop while can_interrupt; other signals are kept."""
+        """A wire.Wait. Raises StopRequestedError patience_sec after a signal to stop; no signal is lost."""
         poll = select.poll()
         poll.register(fd, events)
         poll.register(self._reader, select.POLLIN)
         while True:
-            left_sec = deadline - time.monotonic()
-            ready = {ready_fd for ready_fd, _ in poll.poll(max(0.0, left_sec) * 1000)}
-            if self._reader in ready:
-                self._pending = self.read()
-                self._raise_if_stopped()
-                # Until somebody reads them again they would end every poll at once.
-                continue
-            if ready:
-                return
-            raise TimeoutError(f"nothing came on fd {fd}")
-
-    def _raise_if_stopped(self) -> None:
-        for signo in self._pending:
-            if self.can_interrupt and signo in (*STOP_SIGNALS, ABORT_SIGNAL):
+            now = time.monotonic()
+            if signo := self._stop_signal(now):
                 raise StopRequestedError(signo)
+            if now >= deadline:
+                raise TimeoutError(f"nothing came on fd {fd}")
+            left_sec = min(deadline, self._give_up) - now
+            ready = {ready_fd for ready_fd, _ in poll.poll(left_sec * 1000 + 1)}
+            if self._reader in ready:
+                # Until somebody reads them again they would end every poll at once.
+                self._pending = self.read()
+            elif ready:
+                return
+
+    def _stop_signal(self, now: float) -> int:
+        """The first one that nobody has read, if there is no patience left with it; else 0."""
+        signo = next((signo for signo in self._pending if signo in (*STOP_SIGNALS, ABORT_SIGNAL)), 0)
+        if signo:
+            self._give_up = min(self._give_up, now + self.patience_sec)
+        return signo if now >= self._give_up else 0
 
     def close(self) -> None:
         signal.set_wakeup_fd(-1)

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from systemd_docker.service.requests import Requests
 
 ENGINE_GRACE_SEC = 2
-"""How much later than asked for the engine may be with its SIGKILL before we ask for it ourselves."""
+"""How much later than asked for the engine may be with its SIGKILL before we do, if there is time."""
+
+KILL_GRACE_SEC = 0.5
+"""How long it may take to act on that before we do it without it: it may be frozen, and take every request."""
 
 
 class Stopper:
@@ -32,7 +35,7 @@ class Stopper:
 
     held:       what is to be stopped.
     stopped_by: the first signal to stop, or 0.
-    deadline:   when all has to be over, monotonic, once there was one.
+    deadline:   when all has to be over, monotonic, once there was one: STOP_MARGIN_SEC before the unit's.
     killed:     whether we had to ask for SIGKILL.
     """
 
@@ -57,12 +60,18 @@ class Stopper:
             self.deadline = time.monotonic() + self.held.patience_sec
             self._stop()
 
+    def left_sec(self, longest_sec: float, *, at_least_sec: float = 0.0) -> float:
+        """longest_sec or, once there is a deadline, what is left until then."""
+        if not self.deadline:
+            return longest_sec
+        return max(at_least_sec, min(longest_sec, self.deadline - time.monotonic()))
+
     def _stop(self) -> None:
         timeout_sec = self.held.stop_timeout_sec
         if self.held.manager_signals_payload:
             self._loop.after(timeout_sec, self._kill)
             return
-        self._loop.after(timeout_sec + ENGINE_GRACE_SEC, self._kill)
+        self._loop.after(min(timeout_sec + ENGINE_GRACE_SEC, self.held.patience_sec), self._kill)
         # The engine's SIGKILL is as much ours as one that we ask for: it comes by the deadline we set.
         self._loop.after(timeout_sec, self._expect_kill)
         self._ask(lambda engine: engine.stop(self.held.id, timeout_sec=timeout_sec))
@@ -71,6 +80,7 @@ class Stopper:
         """The watchdog has had enough. A payload that hangs may not even take SIGABRT, nor does one without handler
         that is its namespace's PID 1: so it has as long as for a stop, and no longer."""
         self.stopped_by = self.stopped_by or signo
+        self.deadline = self.deadline or time.monotonic() + self.held.patience_sec
         self._loop.after(self.held.stop_timeout_sec, self._kill)
         if not self.held.shares_manager_signals:
             self._ask(lambda engine: engine.kill(self.held.id, str(signo)))
@@ -84,8 +94,7 @@ class Stopper:
         self.killed = True
         if not self._ask(lambda engine: engine.kill(self.held.id, "SIGKILL")):
             self._kill_leader()
-        # An engine that takes the request may still not act on it.
-        self._loop.after(ENGINE_GRACE_SEC, self._kill_leader)
+        self._loop.after(KILL_GRACE_SEC, self._kill_leader)
 
     def _kill_leader(self) -> None:
         """SIGKILL without the engine's help; the kernel ends the rest of the PID namespace with it."""

@@ -35,6 +35,9 @@ DRAIN_TIMEOUT_SEC = 10
 SILENCE_SEC = 10
 """How long an engine may take to notice that a leader is dead; then it is taken for one that has gone away."""
 
+LAST_SILENCE_SEC = 0.5
+"""The same where all has to be over: of what STOP_MARGIN_SEC leaves."""
+
 OUTPUT_END_SEC = 2
 """Between the end of the output and the engine's word that the container has ended; else it was another run's end."""
 
@@ -70,6 +73,8 @@ class Supervisor:
         def on_signal() -> None:
             for signo in signals.read():
                 self._stopper.handle(signo)
+            if self._is_dead and self._stopper.stopped_by:
+                self._limit_silence()
 
         loop, held = self._loop, self._held
         self._rest = rest
@@ -188,7 +193,11 @@ class Supervisor:
         self._is_dead = True
         self._loop.unwatch(self._held.pidfd)
         self._main_pid.take_back()
-        self._loop.after(min(SILENCE_SEC, self._held.patience_sec), self._expect_answer)
+        self._limit_silence()
+
+    def _limit_silence(self) -> None:
+        longest_sec = min(SILENCE_SEC, self._held.patience_sec)
+        self._loop.after(self._stopper.left_sec(longest_sec, at_least_sec=LAST_SILENCE_SEC), self._expect_answer)
 
     def _expect_answer(self) -> None:
         if self._exit_code is None:
