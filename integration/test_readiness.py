@@ -143,9 +143,10 @@ def test_a_container_that_ends_before_it_is_ready_fails_the_start(
     machine.run("systemctl reset-failed web")
 
 
-def test_a_container_that_never_says_ready_has_until_the_timeout(machine: Machine) -> None:
-    options, service = "--rm --init --name web", ("TimeoutStartSec=3",)
-    installed(machine, unit("exec sleep 60", own="--sdnotify=container", options=options, service=service))
+@pytest.mark.parametrize(("sdnotify", "option"), [("container", ""), ("healthy", "--health-cmd false")])
+def test_a_container_that_is_never_ready_has_until_the_timeout(machine: Machine, sdnotify: str, option: str) -> None:
+    options, service = f"--rm --init --name web {option}", ("TimeoutStartSec=3",)
+    installed(machine, unit("exec sleep 60", own=f"--sdnotify={sdnotify}", options=options, service=service))
 
     assert machine.attempt("systemctl start web").returncode != 0
 

@@ -21,8 +21,8 @@ The way of a command line, left to right; each noun is a frozen record made by o
 The rooms, and who may know whom. Imports point one way, and tests/test_architecture.py holds them to it:
 
     foundations   errors log jsonobj record
-    mechanisms    linux cgroup sd_notify journal systemctl unitfile engine/     one kernel interface or protocol each;
-                                                                                no policy, no logging, raise OSError
+    mechanisms    linux cgroup sd_notify sd_listen journal systemctl unitfile   one kernel interface or protocol each;
+                  engine/                                                       no policy, no logging, raise OSError
     vocabulary    unit options/, then adoption plan quadlet/                    pure; text or JSON in, records out
     service       service/                                                      one running service: policy, effects
     commands      commands/, then cli                                           every other subcommand

@@ -100,6 +100,7 @@ def test_properties_come_from_systemctl_show() -> None:
     shown = {
         "Type": "notify",
         "NotifyAccess": "all",
+        "NRestarts": "3",
         "KillMode": "control-group",
         "KillSignal": "3",
         "TimeoutStopUSec": "1min 30s",
@@ -108,7 +109,14 @@ def test_properties_come_from_systemctl_show() -> None:
     }
 
     assert unit.parse_properties(shown) == UnitProperties(
-        "notify", "all", "control-group", 3, 90_000_000, is_delegated=True, control_group="/system.slice/web.service"
+        "notify",
+        "all",
+        "control-group",
+        3,
+        90_000_000,
+        is_delegated=True,
+        control_group="/system.slice/web.service",
+        restarts=3,
     )
 
 
