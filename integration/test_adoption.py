@@ -65,7 +65,7 @@ CONTAINER = (
     " --volume /run/systemd/journal/dev-log:/dev/log"
 )
 PAYLOAD = (
-    "sleep 1111 & trap '(echo hello; sleep 1) | logger -t marked' HUP; trap 'exit 7' TERM;"
+    "sleep 1111 & trap '(echo hello; sleep 0.5) | logger -t marked' HUP; trap 'exit 7' TERM;"
     " while true; do sleep 60 & wait $!; done"
 )
 
@@ -102,7 +102,7 @@ def adopted(machine: Machine, expected: Holds) -> Holds:
         leader=whose(machine, pid, expected.leader),
         children=whose(machine, "-x -f 'sleep 1111'", expected.children),
         execs=whose(machine, "-x -f 'sleep 2222'", expected.execs),
-        health=whose(machine, "-x -f 'sleep 2'", expected.health),
+        health=whose(machine, "-o -x -f 'sleep 2'", expected.health),
         top=top(machine),
         stats=stats(machine, pid, expected.stats),
         pause=pause(machine, pid),

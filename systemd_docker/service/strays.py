@@ -13,6 +13,7 @@ the same.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 
@@ -63,8 +64,9 @@ class Strays:
             if b"populated 1" in events and not self._is_frozen:
                 self._take_over()
         except OSError as error:
-            # ENODEV: it was removed, with the container.
-            log.debug(f"'{self._source.path}' is not watched any more: {error.strerror}")
+            # ENODEV, ENOENT: it was removed, with the container.
+            if error.errno not in (errno.ENODEV, errno.ENOENT):
+                log.warning(f"cannot move later processes of the container into the unit, ignoring: {error}")
             self.close()
 
     def _freeze_as_well(self, *, is_frozen: bool) -> None:
