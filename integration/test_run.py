@@ -376,6 +376,23 @@ def test_the_wrapper_is_small_when_it_rests(machine: Machine) -> None:
     assert machine.run(f"ls /proc/{pid}/task") == pid
 
 
+def test_a_wrapper_that_has_passed_a_signal_on_rests_again(machine: Machine, journal: Journal) -> None:
+    command = "trap 'echo reloaded' HUP; trap 'exit 0' TERM; while true; do sleep 60 & wait $!; done"
+    machine.install_unit("web.service", unit(command, service=("KillMode=mixed",)))
+    machine.run("systemctl start web")
+    pid = resting(machine)
+    # The kernel gives each image random bytes of its own; getauxval(3), AT_RANDOM.
+    images = [machine.run(f"md5sum </proc/{pid}/auxv")]
+
+    for count in (1, 2):
+        machine.run("systemctl kill --signal=HUP --kill-whom=main web")
+
+        poll(lambda count=count: journal.lines("web", "web").count("reloaded") == count, what="the payload's answer")  # type: ignore[misc]
+        poll(lambda: machine.run(f"md5sum </proc/{pid}/auxv") not in images, what="another image")
+        images.append(machine.run(f"md5sum </proc/{resting(machine)}/auxv"))
+    assert machine.run("systemctl stop web; systemctl show -P Result web") == "success"
+
+
 def test_a_wrapper_that_rests_misses_nothing(machine: Machine, journal: Journal) -> None:
     command = "trap 'echo bye; exit 7' TERM; n=0; while true; do n=$((n+1)); echo $n; sleep 0.01 & wait $!; done"
     machine.install_unit("web.service", unit(command, options="--rm --init --name web"))

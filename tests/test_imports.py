@@ -76,6 +76,18 @@ def test_a_resting_service_imports_what_waiting_needs_and_no_more() -> None:
     assert len(imported) <= BARE_MODULES + 35, sorted(imported)
 
 
+def test_waiting_for_news_and_for_messages_imports_no_engine_and_no_plan() -> None:
+    imported = modules(f"{RESTING}; from systemd_docker.service import proxy, reports") - modules(RESTING)
+
+    assert imported - {"_socket", "array", "struct", "_struct"} == {
+        "systemd_docker.sd_notify",
+        "systemd_docker.service.proxy",
+        "systemd_docker.service.readiness",
+        "systemd_docker.service.reports",
+        "systemd_docker.service.status",
+    }
+
+
 def test_until_the_payload_runs_no_layer_is_imported_over_a_c_module_that_does() -> None:
     until_create = STARTING.partition("from systemd_docker.service.stop")[0]
 

@@ -53,6 +53,7 @@ class Supervisor:
         self._stopper = stopper
         self._requests = stopper.requests
         self._rest: Callable[[Held], None] | None = None
+        self._is_rest_due = False
         self._reports = self._make_reports()
         self._relay = _relay(loop, held) if held.output_fd != NO_FD else None
         self._input = _input(loop, held) if held.stdin_fd != NO_FD else None
@@ -67,12 +68,15 @@ class Supervisor:
     def run(self, signals: Signals, rest: Callable[[Held], None], *, rests_soon: bool) -> int | None:
         """The container's exit code; None where the engine went away, or does not answer, before it could tell.
 
-        rest: called with what is held when nothing is going on, see service.rest: soon, or only when something was.
+        rest: called with what is held when nothing is going on, see service.rest: soon, or only after something was.
         """
 
         def on_signal() -> None:
             for signo in signals.read():
                 self._stopper.handle(signo)
+                if held.passes_signals_on and not self._stopper.stopped_by:
+                    # The engine was asked to, with all that it takes to ask.
+                    self._rest_later()
             if self._is_dead and self._stopper.stopped_by:
                 self._limit_silence()
 
@@ -144,9 +148,12 @@ class Supervisor:
         return self._reports.now_held(now) if self._reports else now
 
     def _rest_later(self) -> None:
-        self._loop.after(REST_AFTER_SEC, self._rest_if_idle)
+        if not self._is_rest_due:
+            self._is_rest_due = True
+            self._loop.after(REST_AFTER_SEC, self._rest_if_idle)
 
     def _rest_if_idle(self) -> None:
+        self._is_rest_due = False
         if self._has_ended or self._rest is None:
             return
         if not self._is_idle():
