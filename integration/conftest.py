@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integration import audit, faults, matrix, product
+from integration import audit, fault, faults, matrix, product
 from integration.cgroups import missing_hierarchy
 from integration.machine import Machine, Spec
 from integration.report import report
@@ -122,8 +122,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The tables of which any row was run."""
-    tables = {"fault table": faults.table(faults.FOUND), "adoption matrix": matrix.table(matrix.FOUND)}
-    seen = {"fault table": faults.FOUND, "adoption matrix": matrix.FOUND}
+    tables = {"fault table": faults.table(fault.FOUND), "adoption matrix": matrix.table(matrix.FOUND)}
+    seen = {"fault table": fault.FOUND, "adoption matrix": matrix.FOUND}
     for title in (title for title, found in seen.items() if found):
         terminalreporter.section(title)
         for line in tables[title]:

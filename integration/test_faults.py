@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integration import engine_proxy
-from integration.faults import EXITS, FAULTS, FOUND, MEMORY_FAULTS, PROXY, Fault, Found
+from integration.fault import FOUND, Fault, Found
+from integration.faults import EXITS, FAULTS, MEMORY_FAULTS, PROXY, VM_FAULTS
 from integration.machine import Machine, Spec, poll
+from integration.root import SUITES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +36,12 @@ def test_a_fault(machine: Machine, fault: Fault) -> None:
 @pytest.mark.machines(Spec("trixie", hierarchy="hybrid"), Spec("bookworm", hierarchy="hybrid"))
 @pytest.mark.parametrize("fault", MEMORY_FAULTS, ids=str)
 def test_a_fault_of_memory(machine: Machine, fault: Fault) -> None:
+    test_a_fault(machine, fault)
+
+
+@pytest.mark.machines(Spec("trixie-vm"))
+@pytest.mark.parametrize("fault", VM_FAULTS, ids=str)
+def test_a_fault_of_memory_with_cgroup_v2(machine: Machine, fault: Fault) -> None:
     test_a_fault(machine, fault)
 
 
@@ -91,8 +99,13 @@ def strike(machine: Machine, fault: Fault) -> None:
     before = container(machine)
     do(machine, fault, before)
     wanted = (fault.state, fault.container)
+    patience_sec = 180 if SUITES[machine.spec.suite].has_kernel else 30
     try:
-        poll(lambda: (state(machine), change(before, container(machine))) == wanted, what=f"{wanted}", timeout_sec=30)
+        poll(
+            lambda: (state(machine), change(before, container(machine))) == wanted,
+            what=f"{wanted}",
+            timeout_sec=patience_sec,
+        )
         if fault.state.startswith("active"):
             go_on(machine, fault, after)
     finally:
@@ -104,10 +117,19 @@ def strike(machine: Machine, fault: Fault) -> None:
 def do(machine: Machine, fault: Fault, before: tuple[str, str]) -> None:
     if fault.reboot:
         machine.reboot(reset=fault.reboot == "reset")
+        if fault.reboot == "clean":
+            assert_the_unit_stopped_before_the_engine(machine)
     else:
         # Its guard is the younger one.
         wrapper = min(map(int, wrappers(machine).split()))
         machine.run(f"WRAPPER={wrapper} LEADER={before[1]}; {fault.do}", timeout_sec=90)
+
+
+def assert_the_unit_stopped_before_the_engine(machine: Machine) -> None:
+    """In the journal of the boot before."""
+    said = machine.run("journalctl --boot=-1 --output=cat _PID=1").splitlines()
+    stopped = [line for line in said if line.startswith(("Stopped web.service", "Stopping docker.service"))]
+    assert [line.split()[1].rstrip(".") for line in stopped[-2:]] == ["web.service", "docker.service"]
 
 
 def go_on(machine: Machine, fault: Fault, after: str) -> None:
@@ -124,7 +146,7 @@ def note(machine: Machine, fault: Fault, before: tuple[str, str], after: str) ->
     if now[0].startswith("active"):
         assert machine.run("systemctl stop web; systemctl show -P Result web") == "success"
     lost, repeated = gaps(numbers(machine, after))
-    found = Found(machine.spec.suite, fault, *now, lost, repeated)
+    found = Found(SUITES[machine.spec.suite].release, fault, *now, lost, repeated)
     FOUND.append(found)
     return found
 

@@ -14,7 +14,8 @@ from dataclasses import replace
 
 import pytest
 
-from integration.faults import KILL_ENGINE, OBEYS, Fault
+from integration.fault import OBEYS, Fault
+from integration.faults import KILL_ENGINE
 from integration.machine import Machine, poll
 from integration.test_faults import set_live_restore
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from integration.faults import ALL, SUITES, row
+from integration.fault import row
+from integration.faults import ALL, COLUMNS, VM_FAULTS
 from systemd_docker.commands import manpage
 from systemd_docker.commands.manpage import PageError
 
@@ -101,4 +102,5 @@ def test_the_fault_table_is_the_tests() -> None:
 
     assert [line.rsplit("|", 3)[0] + "|" for line in rows] == [row(fault) for fault in ALL]
     for line, fault in zip(rows, ALL, strict=True):
-        assert [cell.strip() for cell in line.split("|")[-3:-1]] == [fault.lines] * len(SUITES), line
+        seen = ["" if column == "bookworm" and fault in VM_FAULTS else fault.lines for column in COLUMNS]
+        assert [cell.strip() for cell in line.split("|")[-3:-1]] == seen, line
