@@ -77,6 +77,7 @@ STATUSES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("settings", "own", "ending", "state"), STATUSES)
 def test_exit_statuses_and_types(
     machine: Machine, settings: Sequence[str], own: str, ending: str, state: str
@@ -118,6 +119,8 @@ STOPS = [
     (["KillMode=none", EXEC_STOP], "", TRAP),
     (["KillMode=process", EXEC_STOP], "", TRAP),
     (["KillMode=control-group", f"{EXEC_STOP} --time=1"], "", TRAP),
+    (["KillMode=control-group", EXEC_STOP], "--stop-timeout 1", IGNORES),
+    (["KillMode=mixed", f"{EXEC_STOP} --time=1"], "--stop-signal INT", IGNORES),
     (["SendSIGHUP=yes", "TimeoutStopSec=4"], "", IGNORES),
 ]
 

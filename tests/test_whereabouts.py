@@ -214,3 +214,31 @@ def test_what_the_engine_was_asked_for(actions: str, stopped: int) -> None:
     events = tuple(Event(action, "", "c", number, {}) for number, action in enumerate(actions.split(), start=1))
 
     assert room._stopped_at(events) == stopped
+
+
+def sent(*signals: int) -> tuple[Event, ...]:
+    return tuple(Event("kill", "", "x", at, {"signal": str(signo)}) for at, signo in enumerate(signals))
+
+
+STARTED = (Event("start", "", "x", 0, {}),)
+
+
+@pytest.mark.parametrize(
+    ("events", "stop_signal", "was_stopped"),
+    [
+        (sent(15, 9), "", True),
+        (sent(15, 9), "SIGTERM", True),
+        (sent(1, 3, 9), "SIGQUIT", True),
+        ((*sent(15), *STARTED, *sent(15, 9)), "", True),
+        (sent(15), "", False),
+        (sent(9), "", False),
+        (sent(1, 9), "", False),
+        (sent(15, 9), "SIGQUIT", False),
+        ((*sent(15), *STARTED, *sent(9)), "", False),
+        ((), "", False),
+    ],
+)
+def test_what_had_to_be_killed_for_a_stop_was_stopped(
+    events: tuple[Event, ...], stop_signal: str, *, was_stopped: bool
+) -> None:
+    assert room.was_stopped(events, stop_signal) == was_stopped

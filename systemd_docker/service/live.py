@@ -45,7 +45,7 @@ def live(held: Held, unit: UnitContext, signals: Signals, *, rests_soon: bool = 
             supervisor = Supervisor(loop, held, main_pid, stopper)
             exit_code = supervisor.run(signals, lambda now: rest(now, unit.environ), rests_soon=rests_soon)
             held = supervisor.now_held()
-            if exit_code is not None and stopper.stopped_by:
+            if exit_code is not None and stopper.stopped_by and (exit_code != KILLED or stopper.killed):
                 break
             # Only who loses the engine, or a container that has ended by itself, pays for the room that searches.
             from systemd_docker.service.search import search

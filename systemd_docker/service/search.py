@@ -67,7 +67,7 @@ def search(
         for signo in signals.read():
             stopper.handle(signo)
         if stopper.stopped_by and is_dead:
-            whereabouts.give_up()
+            whereabouts.hurry()
 
     def on_leader_death() -> None:
         nonlocal is_dead
@@ -85,6 +85,8 @@ def search(
     said = held
     try:
         whereabouts.begin()
+        if stopper.stopped_by and is_dead:
+            whereabouts.hurry()
         loop.run_until(lambda: whereabouts.found is not None and main_pid.settled)
     finally:
         whereabouts.close()
@@ -98,6 +100,9 @@ def search(
         known = whereabouts.found.exit_code
         # An engine that does not answer removes nothing either: the next start does.
         removes = held.removes and (known is not None or whereabouts.is_engine_back)
+        if whereabouts.was_stopped:
+            # By somebody who asked the engine in our place.
+            stopper.stopped_by, stopper.killed = stopper.stopped_by or signal.SIGTERM, True
         return Found(replace(held, removes=removes), goes_on=False, exit_code=known)
     assert whereabouts.found is not None
     found = _taken_up(replace(whereabouts.found, status=said.status), held, unit, main_pid)

@@ -32,6 +32,9 @@ RESTART_GRACE_SEC = 3
 """Between the end of a container that somebody has asked the engine to stop, and its next start, if it was a
 `docker restart`: nothing tells the two apart before."""
 
+HURRIED_SEC = 1
+"""How long the engine may take to tell who stopped it when the unit is to stop."""
+
 FIRST_PAUSE_SEC, LONGEST_PAUSE_SEC = 1, 60
 """Between attempts to reach an engine that does not show itself; each pause is twice as long as the one before."""
 
@@ -56,6 +59,7 @@ class Whereabouts:
     """Watches until found is not None: what is held from now on, or that there is nothing any more.
 
     is_engine_back: whether it answers.
+    was_stopped:    whether somebody had the engine stop it, and SIGKILL was what it took.
 
     Of the descriptors in the record that it began with, those that were replaced have been closed.
     """
@@ -64,6 +68,9 @@ class Whereabouts:
         """exit_code: what the engine has said of the end, None where it has not."""
         self.found: Held | Ended | None = None
         self.is_engine_back = False
+        self.was_stopped = False
+        self._is_judging = False
+        self._is_hurried = False
         self._ghost_looks = 0
         self._loop = loop
         self._held = held
@@ -93,6 +100,14 @@ class Whereabouts:
         if self.found is None:
             self.found = Ended(self._exit_code)
 
+    def hurry(self) -> None:
+        """It is dead, and the unit is to stop: a restart is not waited for, only whether it was stopped as well."""
+        self._is_hurried = True
+        if self._is_judging:
+            self._loop.after(HURRIED_SEC, self.give_up)
+        else:
+            self.give_up()
+
     # The container has ended, and the engine has said so.
 
     def _ask_who_stopped_it(self, exit_code: int) -> None:
@@ -102,13 +117,16 @@ class Whereabouts:
 
         def judge(exchange: Exchange) -> None:
             events = _events(exchange.parser.take_body())
+            self._is_judging = False
+            self.was_stopped = was_stopped(events, self._held.stop_signal)
             stopped_nsec = _stopped_at(events)
-            if stopped_nsec:
+            if stopped_nsec and not self._is_hurried:
                 # The next start may be behind us already.
                 self._hold_for_restart(exit_code, stopped_nsec + 1)
             else:
                 self.give_up()
 
+        self._is_judging = True
         self._ask(
             lambda: self._engine.events(
                 self._held.id, ("kill", "die", "start", "destroy"), since_nsec=begin_nsec, until_nsec=now_nsec
@@ -136,6 +154,7 @@ class Whereabouts:
             if any(event.action == "start" for event in events):
                 self._forget(exchange)
                 self._exit_code = None
+                self.was_stopped = False
                 self._look()
             elif events or exchange.complete:
                 self.give_up()
@@ -373,6 +392,22 @@ def _stopped_at(events: tuple[Event, ...]) -> int:
                 return 0
     # An engine may tell of the end a moment after it has answered who waited for it.
     return asked_nsec or stopped_nsec
+
+
+def was_stopped(events: tuple[Event, ...], stop_signal: str) -> bool:
+    """Whether the last that the engine sent was the stop signal and, for want of an end, SIGKILL: as for
+    `docker stop`, ExecStop=systemd-docker stop. `docker kill` sends one signal."""
+    sent: list[str] = []
+    for event in events:
+        if event.action == "start":
+            sent.clear()
+        elif event.action == "kill":
+            sent.append(str(event.attributes.get("signal", "")))
+    if sent[-1:] != ["9"]:
+        return False
+    from systemd_docker.plan import signal_number
+
+    return sent[-2:-1] == [str(signal_number(stop_signal))]
 
 
 def _events(data: bytes) -> tuple[Event, ...]:
