@@ -114,6 +114,9 @@ KEPT = [
     ({"memory_max": "67108864"}, {}, False),
     ({"cpu_max": "50000 100000"}, {"cpu_max": "max 100000"}, False),
     ({"cpu_max": "50000 100000"}, {"cpu_max": "50000 100000"}, True),
+    ({"cpu_max": "50000 100000"}, {"cpu_max": "20000 50000"}, True),
+    ({"cpu_max": "50000 100000"}, {"cpu_max": "60000 100000"}, False),
+    ({"cpu_max": "50000 100000"}, {}, False),
     ({"cpu_weight": "20"}, {"cpu_weight": "100"}, False),
     ({"memory_low": "4096"}, {"memory_low": "0"}, False),
 ]
@@ -129,10 +132,21 @@ def test_without_delegation_the_unit_has_to_be_as_strict(
     if kept:
         move._carry_limits([source], target, own, delegated=False)
     else:
-        with pytest.raises(AdoptionError, match="would lose its limit") as refused:
+        with pytest.raises(AdoptionError, match=r"would lose its limits [a-z]+\.[a-z]+ '") as refused:
             move._carry_limits([source], target, own, delegated=False)
         assert "Delegate=yes" in refused.value.hint
     assert os.listdir(target.directory) == []
+
+
+def test_a_refusal_names_every_limit_and_the_units_words_for_them(tmp_path: Path) -> None:
+    limits = {"cpu_max": "50000 100000", "memory_max": "67108864", "pids_max": "20"}
+    source, own = directory(tmp_path, "source", **limits), directory(tmp_path, "own", pids_max="20")
+
+    with pytest.raises(AdoptionError) as refused:
+        move._carry_limits([source], directory(tmp_path, "target"), own, delegated=False)
+
+    assert "its limits cpu.max '50000 100000', memory.max '67108864': systemd" in str(refused.value)
+    assert refused.value.hint == "Set Delegate=yes in the unit, or as strict limits there: CPUQuota=, MemoryMax=."
 
 
 def test_a_process_that_cannot_be_named_is_not_taken_for_ourselves(tmp_path: Path) -> None:

@@ -52,6 +52,14 @@ LIMITS = {
 CEILINGS = ("memory.max", "memory.high", "memory.swap.max", "pids.max")
 """Limits that are numbers, the lower the stricter."""
 
+SETTINGS = {
+    "memory.max": "MemoryMax=", "memory.high": "MemoryHigh=", "memory.low": "MemoryLow=", "memory.min": "MemoryMin=",
+    "memory.swap.max": "MemorySwapMax=", "memory.zswap.max": "MemoryZSwapMax=",
+    "cpu.max": "CPUQuota=", "cpu.weight": "CPUWeight=", "cpuset.cpus": "AllowedCPUs=",
+    "cpuset.mems": "AllowedMemoryNodes=", "io.weight": "IOWeight=", "pids.max": "TasksMax=",
+}  # fmt: skip
+"""A unit's own words for them; systemd.resource-control(5)."""
+
 _HUGETLB_LIMITS = (".max", ".rsvd.max")
 """hugetlb.2MB.max and so on: which sizes there are is the machine's affair."""
 
@@ -181,8 +189,7 @@ def _carry_limits(sources: Iterable[Cgroup], target: Cgroup, own: Cgroup, *, del
     for attribute, value in (limit for source in sources for limit in _limits(source)):
         limits[attribute] = _stricter(attribute, limits.get(attribute, value), value)
     if not delegated:
-        for attribute, value in limits.items():
-            _check_as_strict(own, attribute, value)
+        _check_as_strict(own, limits)
         return
     for controller in sorted({attribute.partition(".")[0] for attribute in limits}):
         own.write("cgroup.subtree_control", f"+{controller}")
@@ -203,17 +210,36 @@ def _limits(source: Cgroup) -> Iterator[tuple[str, str]]:
             yield attribute, value
 
 
-def _check_as_strict(own: Cgroup, attribute: str, value: str) -> None:
+def _check_as_strict(own: Cgroup, limits: dict[str, str]) -> None:
+    lost = {name: value for name, value in limits.items() if not _is_as_strict(name, _read_or_max(own, name), value)}
+    if lost:
+        shown = ", ".join(f"{name} '{value}'" for name, value in lost.items())
+        settings = ", ".join(SETTINGS[name] for name in lost if name in SETTINGS)
+        raise AdoptionError(
+            f"the container would lose its limits {shown}: systemd has not delegated the unit's cgroup",
+            hint=f"Set Delegate=yes in the unit, or as strict limits there{settings and ': '}{settings}.",
+        )
+
+
+def _read_or_max(own: Cgroup, attribute: str) -> str:
     try:
-        have = own.read(attribute)
+        return own.read(attribute)
     except FileNotFoundError:
-        have = "max"
-    if have == value or (_are_ceilings(attribute, have, value) and int(have) <= int(value)):
-        return
-    raise AdoptionError(
-        f"the container would lose its limit {attribute} '{value}': systemd has not delegated the unit's cgroup",
-        hint="Set Delegate=yes in the unit, or limit the unit instead of the container: systemd.resource-control(5).",
-    )
+        return "max"
+
+
+def _is_as_strict(attribute: str, have: str, wanted: str) -> bool:
+    if have == wanted:
+        return True
+    if attribute == "cpu.max":
+        return _share(have) <= _share(wanted)
+    return _are_ceilings(attribute, have, wanted) and int(have) <= int(wanted)
+
+
+def _share(quota_and_period: str) -> float:
+    """Of how many processors: "50000 100000" -> 0.5."""
+    quota, _, period = quota_and_period.partition(" ")
+    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() else float("inf")
 
 
 def _stricter(attribute: str, one: str, other: str) -> str:
