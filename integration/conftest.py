@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from integration.report import report
 from integration.root import SUITES
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
+    from typing import Any
 
 SPECS = (Spec("trixie"), Spec("bookworm"))
 """Where a test runs that does not say so with @pytest.mark.machines(Spec(...), ...)."""
@@ -30,6 +32,8 @@ TOOLS = ("systemd-nspawn", "mmdebstrap", "nsenter", "unshare", "setpriv")
 
 PHOTOGRAPH = pytest.StashKey[audit.Photograph]()
 FAILED = pytest.StashKey[bool]()
+
+FAULT_TABLE, MATRIX = "fault table", "adoption matrix"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -112,6 +116,8 @@ def audited(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     outcome = yield
+    if outcome.when == "call":
+        outcome.user_properties.extend(_take_rows())
     if outcome.when == "call" and outcome.failed:
         item.stash[FAILED] = True
         machine = getattr(item, "funcargs", {}).get("machine")
@@ -120,11 +126,24 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return outcome
 
 
+def _take_rows() -> Iterator[tuple[str, object]]:
+    """What a test has found for the tables, as a report carries it from the process that ran the test."""
+    yield from ((FAULT_TABLE, pickle.dumps(found)) for found in fault.FOUND)
+    yield from ((MATRIX, pickle.dumps(cell)) for cell in matrix.FOUND.items())
+    fault.FOUND.clear()
+    matrix.FOUND.clear()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The tables of which any row was run."""
-    tables = {"fault table": faults.table(fault.FOUND), "adoption matrix": matrix.table(matrix.FOUND)}
-    seen = {"fault table": fault.FOUND, "adoption matrix": matrix.FOUND}
-    for title in (title for title, found in seen.items() if found):
-        terminalreporter.section(title)
-        for line in tables[title]:
-            terminalreporter.write_line(line)
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    properties = [pair for report in reports for pair in getattr(report, "user_properties", ())]
+    tables: dict[str, Callable[[list[Any]], Iterator[str]]] = {
+        FAULT_TABLE: faults.table,
+        MATRIX: lambda cells: matrix.table(dict(cells)),
+    }
+    for title, table in tables.items():
+        if rows := [pickle.loads(data) for name, data in properties if name == title]:
+            terminalreporter.section(title)
+            for line in table(rows):
+                terminalreporter.write_line(line)

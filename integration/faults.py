@@ -347,6 +347,6 @@ def table(found: Sequence[Found]) -> Iterator[str]:
     yield f"| fault | unit | container | {' | '.join(COLUMNS)} |"
     yield f"|---|---|---|{'---|' * len(COLUMNS)}"
     for fault in ALL:
-        seen = {one.suite: one.seen for one in found if one.fault is fault}
+        seen = {one.suite: one.seen for one in found if one.fault == fault}
         if seen:
             yield f"{row(fault)} {' | '.join(seen.get(suite, '') for suite in COLUMNS)} |"

@@ -17,6 +17,9 @@ pytestmark = pytest.mark.integration
 
 PACKAGE = Path(__file__).parent
 
+FILES = ("__init__.py", "demo.py", "polling.py")
+"""What the demonstration is made of."""
+
 
 def test_the_demonstration_shows_the_service_and_leaves_nothing(
     machine: Machine, capsys: pytest.CaptureFixture[str]
@@ -30,7 +33,7 @@ def test_the_demonstration_shows_the_service_and_leaves_nothing(
 
 
 def test_on_a_host_it_needs_python_alone(machine: Machine) -> None:
-    for name in ("__init__.py", "demo.py"):
+    for name in FILES:
         machine.copy(PACKAGE / name, f"/root/checkout/integration/{name}")
 
     shown = machine.run("cd /root/checkout; python3 -m integration.demo --host; rm -r /root/checkout")
@@ -39,7 +42,7 @@ def test_on_a_host_it_needs_python_alone(machine: Machine) -> None:
 
 
 def test_on_a_host_without_an_engine_it_says_so(own_machine: Machine) -> None:
-    for name in ("__init__.py", "demo.py"):
+    for name in FILES:
         own_machine.copy(PACKAGE / name, f"/root/checkout/integration/{name}")
     own_machine.run("systemctl stop docker.service docker.socket")
 

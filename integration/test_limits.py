@@ -75,7 +75,7 @@ def throttled(machine: Machine, cgroup: str) -> int:
     return int(machine.run(f"sed -n 's/^nr_throttled //p' /sys/fs/cgroup{cgroup}/cpu.stat"))
 
 
-@pytest.mark.machines(Spec("trixie-vm"), Spec("trixie-vm", "cgroupfs"))
+@pytest.mark.machines(Spec("trixie-vm"), pytest.param(Spec("trixie-vm", "cgroupfs"), marks=pytest.mark.long))
 def test_the_containers_limits_hold_and_the_units_above_them(machine: Machine) -> None:
     service = (*PATIENT, "MemoryMax=200M", "CPUQuota=80%", "TasksMax=60")
     options = "--rm --name web -m 64m --cpus .5 --pids-limit 12"
@@ -107,6 +107,7 @@ def test_the_containers_limits_hold_and_the_units_above_them(machine: Machine) -
     machine.run("systemctl revert web")
 
 
+@pytest.mark.long
 def test_the_service_manager_does_as_it_likes_while_the_container_runs(machine: Machine) -> None:
     note = "/bin/sh -c 'cat /proc/self/cgroup >>/run/%N-{}'"
     hooks = (
@@ -140,12 +141,13 @@ def test_the_service_manager_does_as_it_likes_while_the_container_runs(machine: 
     machine.run("systemctl revert web")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("policy", "state", "result"),
     [
         ("", "active", "success"),
         ("stop", "failed", "oom-kill"),
-        pytest.param("kill", "failed", "oom-kill", marks=pytest.mark.long),
+        ("kill", "failed", "oom-kill"),
     ],
 )
 def test_oom_in_the_container_is_what_the_policy_says(machine: Machine, policy: str, state: str, result: str) -> None:
@@ -168,6 +170,7 @@ def test_oom_in_the_container_is_what_the_policy_says(machine: Machine, policy: 
     assert re.search("^oom_kill 1$", machine.run("cat /run/web-events; rm /run/web-events"), re.MULTILINE)
 
 
+@pytest.mark.long
 def test_a_payload_that_eats_too_much_is_told_of_by_the_engine_and_the_unit(machine: Machine) -> None:
     eats = f"sleep 1; exec {EATS.format('100M')}"
     machine.expect_journal("'web' ran out of memory and was killed")
@@ -182,6 +185,7 @@ def test_a_payload_that_eats_too_much_is_told_of_by_the_engine_and_the_unit(mach
     machine.run("docker rm web; systemctl reset-failed web")
 
 
+@pytest.mark.long
 def test_moved_limits_and_the_device_filter_hold(machine: Machine) -> None:
     options = "--rm --name web -m 64m --cpus .5 --pids-limit 12"
     text = unit(LISTENS, own="--adopt=move", options=options, service=PATIENT)
@@ -201,6 +205,7 @@ def test_moved_limits_and_the_device_filter_hold(machine: Machine) -> None:
     machine.run("systemctl stop web; systemctl revert web")
 
 
+@pytest.mark.long
 def test_without_delegation_limits_are_the_units_or_the_start_is_refused(machine: Machine) -> None:
     options = "--rm --name web -m 64m --memory-swap 64m --pids-limit 30 --cpus .5"
     service = (*PATIENT, "Delegate=no", "OOMPolicy=continue")
@@ -242,6 +247,7 @@ def test_without_delegation_the_service_manager_does_as_it_likes(machine: Machin
     assert machine.show("web", "Result") == "success"
 
 
+@pytest.mark.long
 def test_a_transient_unit_is_told_of_delegate(machine: Machine) -> None:
     options = "--quiet --unit=web --property=Type=notify --property=NotifyAccess=all --property=TimeoutStartSec=240"
     command = f"busybox:musl sh -c {shlex.quote(TRAP)}"
