@@ -34,7 +34,7 @@ def check_random_flags(argv: list[str]) -> None:
         assert dump(create_request(parse_run(argv), client, plain=True).body)
 
 
-FEW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=150, suppress_health_check=list(HealthCheck))
 
 test_random_words_are_read_or_refused = FEW(given(generated.random_words())(check_random_words))
 test_random_flags_are_asked_for_or_refused = FEW(given(generated.command_lines())(check_random_flags))

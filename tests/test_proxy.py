@@ -194,7 +194,7 @@ def test_the_first_thing_that_is_dropped_is_told_once(
     assert logged() == [r"systemd-docker: the container may not tell systemd 'MAINPID=1\x1b[2J', ignoring"]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.one_of(

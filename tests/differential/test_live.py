@@ -55,7 +55,7 @@ def test_the_recorded_answers_are_what_the_docker_cli_says(version: str, api: st
 def test_random_command_lines_mean_the_same_to_docker(api: str) -> None:
     with docker(recorded.REFERENCE, api) as client:
 
-        @settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=1500, suppress_health_check=list(HealthCheck))
         @given(generated.command_lines())
         def agrees(argv: list[str]) -> None:
             line = generated.as_case(argv)
@@ -92,7 +92,7 @@ def test_the_whole_of_systemd_docker_asks_for_the_same(api: str) -> None:
 
 
 def test_ten_thousand_random_vectors_are_read_or_refused() -> None:
-    many = settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+    many = settings(max_examples=10_000, suppress_health_check=list(HealthCheck))
 
     many(given(generated.random_words())(check_random_words))()
     many(given(generated.command_lines())(check_random_flags))()
