@@ -48,9 +48,12 @@ def place(machine: Machine, pid: str) -> str:
 
 
 def chosen(machine: Machine) -> str:
-    """The way that the wrapper says it went."""
-    said = " ".join(lines(machine, "systemd-docker"))
-    return said.rpartition("adoption ")[2].partition(",")[0]
+    """The way that the wrapper says it went, a moment after it has said READY."""
+
+    def way() -> str:
+        return " ".join(lines(machine, "systemd-docker")).rpartition("adoption ")[2].partition(",")[0]
+
+    return poll(way, what="the wrapper to say how it went")
 
 
 def answer(machine: Machine) -> str:
