@@ -58,7 +58,7 @@ def private(units: int) -> Measure:
 
 
 def threads(units: int) -> Measure:
-    return Measure(f"idle, of {units} units: threads of each client", "", 1)
+    return Measure(f"idle, of {units} units: threads of each process", "", 1)
 
 
 def wakeups(units: int) -> Measure:
@@ -163,7 +163,7 @@ def idle(machine: Machine, figures: Figures, client: Client, names: Sequence[str
     figures.add(resident(units), client.name, kb["Rss"] / units)
     figures.add(proportional(units), client.name, kb["Pss"] / units)
     figures.add(private(units), client.name, (kb["Private_Clean"] + kb["Private_Dirty"]) / units)
-    figures.add(threads(units), client.name, len(after) / units)
+    figures.add(threads(units), client.name, len(after) / len(pids))
     woken = sum(after.values()) - sum(before.values())
     figures.add(wakeups(units), client.name, woken / units * 60 / idle_sec)
 
