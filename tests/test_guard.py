@@ -81,23 +81,17 @@ def test_dismissing_who_is_gone_is_fine() -> None:
     os.close(writer)
 
 
-def test_a_system_without_a_teller_has_no_guard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(guard, "PATH", str(tmp_path))
-
-    assert guard.start("/nowhere", wait_ready) == NO_FD
+def test_a_system_without_a_teller_has_no_guard(tmp_path: Path) -> None:
+    assert guard.start("/nowhere", wait_ready, path=str(tmp_path)) == NO_FD
 
 
-def test_a_system_without_a_shell_has_no_guard(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "SHELL", "/nonexistent")
-
-    assert guard.start("/nowhere", wait_ready) == NO_FD
+def test_a_system_without_a_shell_has_no_guard() -> None:
+    assert guard.start("/nowhere", wait_ready, shell="/nonexistent") == NO_FD
 
 
-def test_a_shell_that_does_not_come_back_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_shell_that_does_not_come_back_is_killed(tmp_path: Path) -> None:
     shell = tmp_path / "sh"
     shell.write_text("#!/bin/sh\nexec sleep 60\n")
     shell.chmod(0o755)
-    monkeypatch.setattr(guard, "SHELL", str(shell))
-    monkeypatch.setattr(guard, "START_TIMEOUT_SEC", 0.1)
 
-    assert guard.start("/nowhere", wait_ready) == NO_FD
+    assert guard.start("/nowhere", wait_ready, shell=str(shell), timeout_sec=0.1) == NO_FD

@@ -48,20 +48,24 @@ _NAME = "systemd-docker-guard"
 START_TIMEOUT_SEC = 5
 
 
-def start(notify_socket: str, wait: Wait) -> int:
+def start(
+    notify_socket: str, wait: Wait, *, shell: str = SHELL, path: str = PATH, timeout_sec: float = START_TIMEOUT_SEC
+) -> int:
     """An fd, the caller's: if it closes before dismiss(fd), as it does when we die, the manager is told.
 
     NO_FD where there is nothing to tell it with; all else is the same then.
+
+    path: where the programs are that tell. timeout_sec: for the shell to leave the guard behind.
     """
-    if not any(os.access(f"{directory}/{TELLER}", os.X_OK) for directory in PATH.split(":")):
+    if not any(os.access(f"{directory}/{TELLER}", os.X_OK) for directory in path.split(":")):
         log.debug(f"there is no {TELLER}, so nobody will tell if this process is killed")
         return NO_FD
     reader, writer = os.pipe2(os.O_CLOEXEC)
     try:
-        pid = _spawn(reader, {"PATH": PATH, "NOTIFY_SOCKET": notify_socket})
-        _see_leave(pid, wait)
+        pid = _spawn(shell, reader, {"PATH": path, "NOTIFY_SOCKET": notify_socket})
+        _see_leave(pid, wait, time.monotonic() + timeout_sec)
     except OSError as error:
-        log.debug(f"cannot run {SHELL}, so nobody will tell if this process is killed: {error}")
+        log.debug(f"cannot run {shell}, so nobody will tell if this process is killed: {error}")
         os.close(writer)
         return NO_FD
     finally:
@@ -77,10 +81,10 @@ def dismiss(fd: int) -> None:
         log.debug(f"somebody has killed the process that would have told if we were: {error.strerror}")
 
 
-def _spawn(reader: int, environ: dict[str, str]) -> int:
+def _spawn(shell: str, reader: int, environ: dict[str, str]) -> int:
     return os.posix_spawn(
-        SHELL,
-        [SHELL, "-c", _LEAVE, _NAME, SHELL, "-c", _WATCH, _NAME],
+        shell,
+        [shell, "-c", _LEAVE, _NAME, shell, "-c", _WATCH, _NAME],
         environ,
         file_actions=[
             (os.POSIX_SPAWN_DUP2, reader, 3),
@@ -93,11 +97,11 @@ def _spawn(reader: int, environ: dict[str, str]) -> int:
     )
 
 
-def _see_leave(pid: int, wait: Wait) -> None:
+def _see_leave(pid: int, wait: Wait, deadline: float) -> None:
     """Reap the shell that starts the one that stays. Raises TimeoutError: it does not end, and has been killed."""
     pidfd = os.pidfd_open(pid)
     try:
-        wait(pidfd, select.POLLIN, time.monotonic() + START_TIMEOUT_SEC)
+        wait(pidfd, select.POLLIN, deadline)
     except TimeoutError:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         raise
