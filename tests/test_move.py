@@ -153,7 +153,7 @@ def test_a_process_that_cannot_be_named_is_not_taken_for_ourselves(tmp_path: Pat
     source, target = directory(tmp_path, "source", cgroup_procs="0"), directory(tmp_path, "target")
 
     with pytest.raises(AdoptionError, match="could not all be moved"):
-        move._move_all(source, target, time.monotonic() + 0.01)
+        move._move_all(source, (target,), time.monotonic() + 0.01)
 
     assert (tmp_path / "target" / "cgroup.procs").read_text() == str(move.NO_PID)
 

@@ -151,7 +151,7 @@ def _take_over_unified(
         _carry_limits(_levels(source, of), target, own, delegated=delegated)
         if has_filter:
             _carry_device_programs(of, target)
-        _move_all(source, target, deadline)
+        _move_all(source, (target,), deadline)
         target.write("cgroup.freeze", "0")
     return target
 
@@ -287,15 +287,19 @@ def _directory(of: Cgroup) -> Iterator[int]:
         os.close(fd)
 
 
-def _move_all(source: Cgroup, target: Cgroup, deadline: float) -> None:
-    """Everybody in source and below it. Frozen processes do not fork, but somebody may exec into the container."""
+def _move_all(source: Cgroup, targets: tuple[Cgroup, ...], deadline: float) -> None:
+    """Everybody in source and below it. Frozen processes do not fork, but somebody may exec into the container.
+
+    targets: one of each hierarchy, source's own last: who is born meanwhile is found there, and moved in all of them.
+    """
     while pids := [pid for one in source.subtree() for pid in _pids(one)]:
         if time.monotonic() > deadline:
             raise AdoptionError(f"the container's processes could not all be moved within {MOVE_TIMEOUT_SEC} s")
         for pid in pids:
             # It has ended; or it is of another PID namespace, which the deadline is for.
             with contextlib.suppress(ProcessLookupError):
-                target.attach(pid or NO_PID)
+                for target in targets:
+                    target.attach(pid or NO_PID)
 
 
 def _pids(of: Cgroup) -> frozenset[int]:
@@ -312,11 +316,8 @@ def _take_over_v1(source: Cgroup, own: Cgroup, hierarchies: Hierarchies) -> None
     """systemd's hierarchy, and the v2 one beside it; not frozen: nothing is lost by who forks meanwhile."""
     deadline = time.monotonic() + MOVE_TIMEOUT_SEC
     beside = Cgroup(hierarchies.beside, own.path)
-    if hierarchies.beside and os.path.isdir(beside.directory):
-        for pid in source.pids():
-            with contextlib.suppress(ProcessLookupError):
-                beside.attach(pid or NO_PID)
-    _move_all(source, own, deadline)
+    has_beside = bool(hierarchies.beside) and os.path.isdir(beside.directory)
+    _move_all(source, (beside, own) if has_beside else (own,), deadline)
 
 
 @contextlib.contextmanager
