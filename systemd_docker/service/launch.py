@@ -11,6 +11,7 @@ from systemd_docker.errors import EngineError, EngineUnreachableError, Error
 from systemd_docker.record import dataclass
 from systemd_docker.service import names, owned
 from systemd_docker.service.held import NO_FD
+from systemd_docker.service.leader import hold
 from systemd_docker.service.signals import StopRequestedError
 
 TYPE_CHECKING = False
@@ -87,7 +88,7 @@ def launch(
     output, exit_exchange = _start(engine, plan, obtained, undo, steps.while_starting)
     steps.when_started()
     facts = engine.inspect(obtained.id)
-    leader, pidfd = _hold(facts.pid)
+    leader, pidfd = hold(facts.pid)
     if pidfd != NO_FD:
         undo.callback(os.close, pidfd)
     return Container(obtained.id, facts.name or obtained.id[:12], leader, pidfd, facts, output, exit_exchange)
@@ -141,16 +142,6 @@ def _remove_unheard_of(engine: Engine, unit: UnitContext) -> None:
 def _undoing(engine: Engine, plan: LaunchPlan) -> Engine:
     """The same one, for undoing what was done: a signal to stop does not cut that short, it may have asked for it."""
     return Engine(engine.socket_path, engine.api, wire.no_longer_than(plan.undo_sec))
-
-
-def _hold(leader: int) -> tuple[int, int]:
-    """(leader, pidfd); (0, NO_FD) where it has ended already, which is no error: a container may live for 10 ms."""
-    if not leader:
-        return 0, NO_FD
-    try:
-        return leader, os.pidfd_open(leader)
-    except ProcessLookupError:
-        return 0, NO_FD
 
 
 def _obtain(engine: Engine, plan: LaunchPlan, unit: UnitContext, pull: Callable[[], None]) -> Obtained:

@@ -14,13 +14,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
 import time
 
 from systemd_docker import cgroup
 from systemd_docker.adoption import PAYLOAD
 from systemd_docker.cgroup import Cgroup
 from systemd_docker.errors import AdoptionError
+from systemd_docker.service.held import NO_FD
+from systemd_docker.service.leader import hold, is_dead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,14 +126,11 @@ def container_cgroup(of: Cgroup, container_id: str) -> Cgroup:
 
 
 def _has_ended(leader: int) -> bool:
-    try:
-        pidfd = os.pidfd_open(leader)
-    except ProcessLookupError:
+    _, pidfd = hold(leader)
+    if pidfd == NO_FD:
         return True
     try:
-        poll = select.poll()
-        poll.register(pidfd, select.POLLIN)
-        return bool(poll.poll(0))
+        return is_dead(pidfd)
     finally:
         os.close(pidfd)
 

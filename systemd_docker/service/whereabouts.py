@@ -15,6 +15,7 @@ from systemd_docker import log
 from systemd_docker.errors import EngineError, EngineUnreachableError, Error
 from systemd_docker.record import dataclass, replace
 from systemd_docker.service.held import NO_FD
+from systemd_docker.service.leader import hold, is_dead
 from systemd_docker.service.seam import since_sec
 
 TYPE_CHECKING = False
@@ -188,7 +189,7 @@ class Whereabouts:
         self.is_engine_back = True
         if not facts.running:
             self._exit_code = facts.exit_code
-        elif facts.pid == self._held.leader and _is_dead(self._held.pidfd):
+        elif facts.pid == self._held.leader and self._held.pidfd != NO_FD and is_dead(self._held.pidfd):
             self._look_for_ghost()
             return
         self._take_output(facts)
@@ -269,7 +270,7 @@ class Whereabouts:
                 os.close(output_fd)
             self._wait_for_engine()
             return
-        leader, pidfd = _hold(facts.pid) if facts.running else (0, NO_FD)
+        leader, pidfd = hold(facts.pid if facts.running else 0)
         for fd in (self._held.output_fd, self._held.exit_fd, self._held.pidfd):
             if fd != NO_FD:
                 os.close(fd)
@@ -340,22 +341,6 @@ class Whereabouts:
 def _detached(exchange: Exchange) -> tuple[int, bytes]:
     early = exchange.parser.take_body()
     return exchange.detach().detach(), early
-
-
-def _hold(leader: int) -> tuple[int, int]:
-    try:
-        return leader, os.pidfd_open(leader)
-    except ProcessLookupError:
-        return 0, NO_FD
-
-
-def _is_dead(pidfd: int) -> bool:
-    """Whether its process has ended, even if nobody has collected it."""
-    if pidfd == NO_FD:
-        return False
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _watch_directory(path: str) -> int:
