@@ -13,7 +13,7 @@ from integration import audit, fault, faults, matrix, product
 from integration.cgroups import missing_hierarchy
 from integration.machine import Machine, Spec
 from integration.report import report
-from integration.root import SUITES
+from integration.root import SUITES, why_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -87,7 +87,7 @@ def own_machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
 
 
 def _machine(spec: Spec) -> Iterator[Machine]:
-    if reason := missing_hierarchy(spec.hierarchy):
+    if reason := missing_hierarchy(spec.hierarchy) or why_missing(SUITES[spec.suite]):
         pytest.skip(reason)
     with product.installed(spec) as machine:
         yield machine

@@ -6,6 +6,7 @@ integration.root [SUITE...]` builds them ahead of the tests.
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
 import subprocess
@@ -73,6 +74,9 @@ SUITES = {
 TESTED = ("bookworm", "trixie", "forky", "trixie-vm")
 """What the tests need; the others are built by whoever asks for them."""
 
+MOVING = ("forky",)
+"""Not released yet: there are days when not everything in it can be installed."""
+
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "docker.io", "iptables",
     "python3", "python3-venv", "python3-docker", "python3-systemd", "python3-sdnotify",
@@ -134,6 +138,18 @@ def base_root(suite: Suite) -> Path:
     return cache.entry(suite.name, recipe, lambda path: _build(suite, path))
 
 
+@functools.cache
+def why_missing(suite: Suite) -> str:
+    """Why there can be no root of a suite in MOVING today; empty where there is one, or could be made."""
+    try:
+        base_root(suite)
+    except ChildProcessError as error:
+        if suite.name not in MOVING:
+            raise
+        return f"Debian {suite.name} cannot be installed today: {error}"
+    return ""
+
+
 def _build(suite: Suite, path: Path) -> None:
     packages = ",".join((*PACKAGES, *suite.packages))
     bootstrap([*_options(suite), f"--include={packages}"], suite.release, path)
@@ -181,8 +197,8 @@ def _output(*argv: str) -> str:
 def main(names: list[str]) -> None:
     def report(suite: Suite) -> str:
         start = time.monotonic()
-        path = base_root(suite)
-        return json.dumps({"suite": suite.name, "root": str(path), "seconds": round(time.monotonic() - start, 1)})
+        root = why_missing(suite) or str(base_root(suite))
+        return json.dumps({"suite": suite.name, "root": root, "seconds": round(time.monotonic() - start, 1)})
 
     with ThreadPoolExecutor() as pool:
         for line in pool.map(report, [SUITES[name] for name in names or TESTED]):
