@@ -9,12 +9,15 @@ engine enforced; several of the engine's own commands see nothing of them afterw
 
 from __future__ import annotations
 
+from systemd_docker.cgroup import SYSTEMD_HIERARCHY
 from systemd_docker.errors import AdoptionError
 from systemd_docker.record import dataclass, replace
 from systemd_docker.unit import INFINITY_USEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from systemd_docker.engine.facts import EngineInfo
     from systemd_docker.jsonobj import JsonObject, JsonValue
     from systemd_docker.options.grammar import RunOptions
@@ -79,6 +82,7 @@ class AdoptionPlan:
     cgroup_parent, runtime: what the create request gets for that, "" for nothing.
     annotations:    (name, value) pairs for the create request.
     sweep:          whether the unit's processes have to leave the unit's own cgroup for SUPERVISOR first.
+    cgroups:        the v1 hierarchies, besides systemd's, that "move" takes the processes over in; see --cgroups.
     """
 
     strategy: str
@@ -88,6 +92,7 @@ class AdoptionPlan:
     runtime: str = ""
     annotations: tuple[tuple[str, str], ...] = ()
     sweep: bool = False
+    cgroups: tuple[str, ...] = ()
 
     @property
     def is_in_unit(self) -> bool:
@@ -95,9 +100,17 @@ class AdoptionPlan:
 
 
 def choose_adoptions(
-    wanted: str, options: RunOptions, unit: UnitContext, properties: UnitProperties, info: EngineInfo
+    wanted: str,
+    options: RunOptions,
+    unit: UnitContext,
+    properties: UnitProperties,
+    info: EngineInfo,
+    *,
+    cgroups: Sequence[str] = (),
 ) -> tuple[AdoptionPlan, ...]:
     """wanted: "auto", "parent", "move" or "none". The ways that may work, never none at all, the best one first.
+
+    cgroups: what --cgroups names.
 
     Raises AdoptionError with what would have to change.
     """
@@ -118,7 +131,10 @@ def choose_adoptions(
     if wanted != "parent" and not not_move:
         why, remedy = not_parent or ("the engine does not create it there", "")
         why, remedy = ("--adopt=move", "") if wanted == "move" else (why, remedy)
-        ways += (AdoptionPlan("move", why, remedy, sweep=unit.unified and not _delegation_refusal(unit, properties)),)
+        hierarchies = () if unit.unified else tuple(name for name in cgroups if name != SYSTEMD_HIERARCHY)
+        why += f", --cgroups={','.join(hierarchies)}" if hierarchies else ""
+        sweep = unit.unified and not _delegation_refusal(unit, properties)
+        ways += (AdoptionPlan("move", why, remedy, sweep=sweep, cgroups=hierarchies),)
     if not ways:
         reason, remedy = (not_move if wanted == "move" else not_parent) or ("", "")
         raise AdoptionError(f"cannot make the container part of {unit.name}: {reason}", hint=remedy or _OTHERWISE)

@@ -13,7 +13,7 @@ from systemd_docker.record import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 MOVE_PASSES = 200
 """How often move_processes() rereads; 71 were seen to outrun four chains of fork and exit without pause."""
@@ -194,13 +194,23 @@ def find_hierarchies(mountinfo: str) -> Hierarchies:
     raise LookupError("no cgroup hierarchy of systemd's is mounted")
 
 
-def find_v1_controllers(mountinfo: str) -> tuple[str, ...]:
-    """Where v1 hierarchies with controllers are mounted, each once, in mountinfo's order."""
-    return tuple(
-        mount_point
+def v1_cgroups(mountinfo: str, proc_cgroup: str) -> Mapping[str, Cgroup]:
+    """Where a process, whose /proc/PID/cgroup reads proc_cgroup, is in each v1 hierarchy with controllers.
+
+    By controllers, as that text has them: {"cpu,cpuacct": Cgroup("/sys/fs/cgroup/cpuacct,cpu", "/a.service")}.
+    """
+    mounts = [
+        (set(options.split(",")), mount_point)
         for root, mount_point, filesystem, options in parse_mountinfo(mountinfo)
-        if root == "/" and filesystem == "cgroup" and not any(word.startswith("name=") for word in options.split(","))
-    )
+        if root == "/" and filesystem == "cgroup"
+    ]
+    found: dict[str, Cgroup] = {}
+    for controllers, path in parse_proc_cgroup(proc_cgroup):
+        wanted = set(controllers.split(","))
+        mount = next((mount_point for options, mount_point in mounts if wanted <= options), "")
+        if mount and not controllers.startswith("name="):
+            found[controllers] = Cgroup(mount, path)
+    return found
 
 
 def read_proc_cgroup(pid: int | str, proc: str = "/proc") -> str:

@@ -130,7 +130,8 @@ def make_plan(
     plain: add nothing of our own to the request; for comparing it with the docker CLI's.
     """
     made: LaunchPlan | None = None
-    for adoption in reversed(choose_adoptions(own.adopt, options, unit, properties, info)):
+    ways = choose_adoptions(own.adopt, options, unit, properties, info, cgroups=own.cgroups)
+    for adoption in reversed(ways):
         made = _launch_plan(own, options, request, unit, properties, adoption, plain=plain, otherwise=made)
     assert made is not None
     return made

@@ -82,6 +82,27 @@ WAYS = [
 ]
 
 
+CGROUPS = [
+    # --adopt=, the unit, --cgroups=, the hierarchies that are moved besides systemd's, by way
+    ("auto", V1, ["name=systemd"], [(), ()]),
+    ("auto", V1, ["all"], [(), ("all",)]),
+    ("move", V1, [], [()]),
+    ("move", V1, ["name=systemd", "cpu", "memory"], [("cpu", "memory")]),
+    ("move", UNIT, ["all"], [()]),
+    ("none", V1, ["all"], [()]),
+]
+
+
+@pytest.mark.parametrize(("wanted", "unit", "cgroups", "expected"), CGROUPS)
+def test_hierarchies_are_named_for_moving_on_v1(
+    wanted: str, unit: UnitContext, cgroups: list[str], expected: list[tuple[str, ...]]
+) -> None:
+    ways = choose_adoptions(wanted, parse_run(["busybox"]), unit, UnitProperties(), CGROUPFS, cgroups=cgroups)
+
+    assert [way.cgroups for way in ways] == expected
+    assert [f"--cgroups={','.join(way.cgroups)}" in way.reason for way in ways] == [bool(one) for one in expected]
+
+
 @pytest.mark.parametrize(("wanted", "unit", "info", "words", "expected"), WAYS)
 def test_the_ways_that_may_work_come_best_first(
     wanted: str, unit: UnitContext, info: EngineInfo, words: list[str], expected: list[str]

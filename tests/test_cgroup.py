@@ -36,8 +36,10 @@ def test_the_hierarchy_of_systemd_is_found_in_mountinfo(mountinfo: str, expected
 
 
 def test_v1_hierarchies_with_controllers_are_found() -> None:
-    assert cgroup.find_v1_controllers(UNIFIED) == ()
-    assert cgroup.find_v1_controllers(HYBRID) == ("/sys/fs/cgroup/cpu,cpuacct",)
+    text = "9:cpuacct,cpu:/a.service\n3:pids:/b.service\n1:name=systemd:/c.service\n0::/d.service\n"
+
+    assert cgroup.v1_cgroups(UNIFIED, text) == {}
+    assert cgroup.v1_cgroups(HYBRID, text) == {"cpuacct,cpu": Cgroup("/sys/fs/cgroup/cpu,cpuacct", "/a.service")}
 
 
 def test_without_a_cgroup_filesystem_nothing_is_guessed() -> None:

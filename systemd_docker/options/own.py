@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 class OwnOptions:
     """What to do with a container, apart from what docker-run(1) says of it.
 
-    cgroups:   what the Go tool moved a container in, ("name=systemd",) or ("all",). No part of the plan: a container
-               that is born in the unit is so in every hierarchy. With v1 it is moved only where somebody asks for
-               that, and then in systemd's hierarchy, which was always among those named: in every other the
-               engine has a cgroup with what it enforces, devices at least, and who leaves it is free of that.
+    cgroups:   the v1 hierarchies that a container is moved in, ("name=systemd", "cpu") or ("all",); systemd's is
+               always among them. Only where it is moved: one that is born in the unit is so in every hierarchy.
     logs:      relay the container's output.
     env:       pass our own environment on to the container.
     pid_file:  where to write the leader's PID; "" for nowhere.
@@ -90,7 +88,8 @@ def _priority(word: str) -> int:
 
 OWN_FLAGS = (
     choice("adopt", "How the container's processes become part of the unit", "auto|parent|move|none", "auto"),
-    Flag("cgroups", "NAME", "Accepted for unit files of the Go tool; see --adopt", short="c", repeats=True),
+    Flag("cgroups", "NAME", "Which hierarchies of cgroup v1 to move it in with --adopt=move, or \"all\"", short="c",
+         repeats=True),
     switch("dry-run", "Print what would be asked of the engine and done to the unit, and do nothing"),
     switch("env", "Pass our own environment on to the container", short="e"),
     choice("exit", "End as the container ended, or with docker-run's exit status", "same|code", "same"),

@@ -29,7 +29,7 @@ def make_room(plan: AdoptionPlan, unit: UnitContext) -> None:
         # A rare way, with memory of its own.
         from systemd_docker.service import move
 
-        move.check(unit)
+        move.check(unit, plan.cgroups)
     if not plan.sweep or unit.cgroup is None:
         return
     supervisor = unit.cgroup.child(SUPERVISOR)
@@ -63,7 +63,7 @@ def adopt(plan: AdoptionPlan, unit: UnitContext, container_id: str, leader: int)
     if plan.strategy == "move":
         from systemd_docker.service import move
 
-        moved = move.take_over(unit, container_id, leader, delegated=plan.sweep)
+        moved = move.take_over(unit, container_id, leader, plan.cgroups, delegated=plan.sweep)
         container_id = ""
     verify(plan, unit, container_id, leader)
     return moved
@@ -77,8 +77,8 @@ def leftovers(plan: AdoptionPlan, unit: UnitContext) -> tuple[str, ...]:
     """
     if plan.strategy != "parent" or unit.unified or unit.cgroup is None:
         return ()
-    mounts = cgroup.find_v1_controllers(cgroup.read_mountinfo())
-    return tuple(cgroup.Cgroup(mount, unit.cgroup.path).directory for mount in mounts)
+    ours = cgroup.v1_cgroups(cgroup.read_mountinfo(), cgroup.read_proc_cgroup("self"))
+    return tuple(cgroup.Cgroup(of.mount, unit.cgroup.path).directory for of in ours.values())
 
 
 def remove_leftovers(plan: AdoptionPlan, unit: UnitContext) -> None:

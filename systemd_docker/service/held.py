@@ -30,7 +30,7 @@ class Held:
     stop_signal:         as the engine shows it, "" for SIGTERM.
     stop_timeout_sec:    how long the payload has between that signal and SIGKILL.
     patience_sec:        how long we may need for all of it once we were told to stop: TimeoutStopSec= cuts it off.
-    adoption, sweeps:    the strategy by which the container is part of the unit, and AdoptionPlan.sweep.
+    adoption, sweeps, cgroups: the strategy by which the container is part of the unit, and as in AdoptionPlan.
     moved:               (mount, from, to): the engine's cgroup for the container, and where its processes were moved
                          to from there, and others have to follow; () where they do not.
     leader_is_main:      whether the service manager takes the leader for the main process.
@@ -82,6 +82,7 @@ class Held:
     patience_sec: int
     adoption: str
     sweeps: bool
+    cgroups: tuple[str, ...]
     moved: tuple[str, ...]
     leader_is_main: bool
     shares_manager_signals: bool

@@ -5,8 +5,8 @@ the engine's cgroup's: who merely leaves it can open any device of the host. So 
 programs and write the same limits where the processes are going; move, until nobody is left; prove it; thaw. While
 that lasts nothing of the payload runs, so it cannot outrun us, and a failure at any step leaves it with what it had.
 
-With v1 each hierarchy is on its own: only systemd's own one, which enforces nothing, is left for the unit's. Devices
-and limits stay where the engine made them.
+With v1 each hierarchy is on its own: systemd's, which enforces nothing, is left for the unit's, and others where
+--cgroups names them and nothing is lost, see service.controllers. Devices and limits stay where the engine made them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from systemd_docker.service.leader import hold, is_dead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from systemd_docker.cgroup import Hierarchies
     from systemd_docker.unit import UnitContext
@@ -65,9 +65,10 @@ _HUGETLB_LIMITS = (".max", ".rsvd.max")
 """hugetlb.2MB.max and so on: which sizes there are is the machine's affair."""
 
 
-def check(unit: UnitContext) -> None:
+def check(unit: UnitContext, cgroups: Sequence[str] = ()) -> None:
     """Fail before there is a container where its processes could not be moved. Raises AdoptionError.
 
+    cgroups: as in AdoptionPlan.
     A system call filter that kills does so here, too: a unit that dies now leaves nothing.
     """
     assert unit.cgroup is not None
@@ -79,11 +80,19 @@ def check(unit: UnitContext) -> None:
     if unit.unified and not unit.is_user:
         with _explained("cannot read the device filter of a cgroup"):
             _device_programs(unit.cgroup)
+    if cgroups:
+        # Few name any.
+        from systemd_docker.service import controllers
+
+        controllers.check(cgroups)
 
 
-def take_over(unit: UnitContext, container_id: str, leader: int, *, delegated: bool) -> tuple[str, ...]:
+def take_over(
+    unit: UnitContext, container_id: str, leader: int, cgroups: Sequence[str] = (), *, delegated: bool
+) -> tuple[str, ...]:
     """Move the container's processes into the unit; nothing to do where the leader, its first process, has ended.
 
+    cgroups:   as in AdoptionPlan.
     delegated: whether limits can be written below the unit's cgroup, and nobody is in it.
     (mount, from, to), cgroups of which the first is where others may come to later: see service.strays. () for none.
     Raises AdoptionError; the container has to go then.
@@ -102,7 +111,7 @@ def take_over(unit: UnitContext, container_id: str, leader: int, *, delegated: b
                 has_filter = not unit.is_user
                 target = _take_over_unified(source, of, unit.cgroup, delegated=delegated, has_filter=has_filter)
                 return source.mount, source.path, target.path
-            _take_over_v1(source, unit.cgroup, hierarchies)
+            _take_over_v1(source, unit.cgroup, hierarchies, _places(cgroups, unit.cgroup, leader))
     except AdoptionError:
         if not _has_ended(leader):
             raise
@@ -310,12 +319,20 @@ def _pids(of: Cgroup) -> frozenset[int]:
         raise
 
 
-def _take_over_v1(source: Cgroup, own: Cgroup, hierarchies: Hierarchies) -> None:
-    """systemd's hierarchy, and the v2 one beside it; not frozen: nothing is lost by who forks meanwhile."""
+def _places(cgroups: Sequence[str], own: Cgroup, leader: int) -> tuple[Cgroup, ...]:
+    if not cgroups:
+        return ()
+    from systemd_docker.service import controllers
+
+    return controllers.places(cgroups, own, leader)
+
+
+def _take_over_v1(source: Cgroup, own: Cgroup, hierarchies: Hierarchies, places: tuple[Cgroup, ...]) -> None:
+    """systemd's hierarchy, the v2 one beside it, and places; not frozen: nothing is lost by who forks meanwhile."""
     deadline = time.monotonic() + MOVE_TIMEOUT_SEC
     beside = Cgroup(hierarchies.beside, own.path)
     has_beside = bool(hierarchies.beside) and os.path.isdir(beside.directory)
-    _move_all(source, (beside, own) if has_beside else (own,), deadline)
+    _move_all(source, (*places, *((beside,) if has_beside else ()), own), deadline)
 
 
 @contextlib.contextmanager

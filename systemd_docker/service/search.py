@@ -135,7 +135,7 @@ def _taken_up(held: Held, before: Held, unit: UnitContext, main_pid: MainPid) ->
             idfiles.replace_pid_file(held.pid_file, held.leader)
         except Error as error:
             log.warning(f"{error}, ignoring")
-    plan = AdoptionPlan(held.adoption, "as before", sweep=held.sweeps)
+    plan = AdoptionPlan(held.adoption, "as before", sweep=held.sweeps, cgroups=held.cgroups)
     try:
         held = replace(held, moved=adopt.adopt(plan, unit, held.id, held.leader))
     except AdoptionError as error:

@@ -107,6 +107,7 @@ def _hold(
         patience_sec=patience_sec(properties),
         adoption=plan.adoption.strategy,
         sweeps=plan.adoption.sweep,
+        cgroups=plan.adoption.cgroups,
         moved=moved,
         leader_is_main=plan.leader_is_main and container.leader != 0,
         shares_manager_signals=shares_manager_signals(plan.adoption, properties),

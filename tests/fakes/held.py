@@ -21,6 +21,7 @@ PLAIN = Held(
     patience_sec=88,
     adoption="parent",
     sweeps=True,
+    cgroups=(),
     moved=(),
     leader_is_main=False,
     shares_manager_signals=False,
