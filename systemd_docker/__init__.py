@@ -20,7 +20,7 @@ The way of a command line, left to right; each noun is a frozen record made by o
 
 The rooms, and who may know whom. Imports point one way, and tests/test_architecture.py holds them to it:
 
-    foundations   errors log jsonobj record
+    foundations   errors log jsonobj record undo
     mechanisms    linux cgroup sd_notify sd_listen journal systemctl unitfile   one kernel interface or protocol each;
                   engine/                                                       no policy, no logging, raise OSError
     vocabulary    unit options/, then adoption plan quadlet/                    pure; text or JSON in, records out

@@ -6,7 +6,6 @@ time; it speaks the private socket where no bus runs; and no D-Bus client stays 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import time
@@ -82,8 +81,8 @@ class Question:
     def close(self) -> None:
         """End the child, whatever it does, and reap it."""
         if self._pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
+            # It is our child until it is reaped, and so it is there.
+            os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
             os.close(self._reader)
             self._pid = 0

@@ -120,14 +120,14 @@ def read_unit(environ: Mapping[str, str] | None = None, proc: str = "/proc") -> 
     """Read the context of this process; environ is os.environ unless a test says otherwise."""
     if environ is None:
         environ = dict(os.environ)
-    name, service_cgroup = _read_service(proc)
+    name, service_cgroup, unified = _read_service(proc)
     journal_stream = environ.get("JOURNAL_STREAM", "")
     return UnitContext(
         name=name,
         cgroup=service_cgroup,
         is_user=service_cgroup is not None and "/user@" in service_cgroup.path,
         is_delegated=service_cgroup is not None and service_cgroup.is_delegated(),
-        unified=_is_unified(proc),
+        unified=unified,
         invocation_id=environ.get("INVOCATION_ID", ""),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
         watchdog_usec=_watchdog_usec(environ),
@@ -208,21 +208,19 @@ def parse_timespan_usec(text: str) -> int:
     return total_usec if text.strip() else INFINITY_USEC
 
 
-def _read_service(proc: str) -> tuple[str, cgroup.Cgroup | None]:
+def _read_service(proc: str) -> tuple[str, cgroup.Cgroup | None, bool]:
+    """The unit's name and cgroup, as UnitContext has them, and whether systemd's hierarchy is cgroup v2."""
     try:
-        own = cgroup.read_hierarchies(proc).of_service(cgroup.read_proc_cgroup("self", proc))
+        hierarchies = cgroup.read_hierarchies(proc)
     except (LookupError, OSError):
         # No cgroup filesystem in sight: whoever started us, no service manager did.
-        return "", None
-    name, path = service_of(own.path)
-    return name, cgroup.Cgroup(own.mount, path) if name else None
-
-
-def _is_unified(proc: str) -> bool:
+        return "", None, False
     try:
-        return cgroup.read_hierarchies(proc).is_unified
+        own = hierarchies.of_service(cgroup.read_proc_cgroup("self", proc))
     except (LookupError, OSError):
-        return False
+        return "", None, hierarchies.is_unified
+    name, path = service_of(own.path)
+    return name, cgroup.Cgroup(own.mount, path) if name else None, hierarchies.is_unified
 
 
 def _watchdog_usec(environ: Mapping[str, str]) -> int:

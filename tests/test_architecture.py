@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parent.parent / "systemd_docker"
 
 LAYERS = (
-    {"errors", "log", "jsonobj", "record"},
+    {"errors", "log", "jsonobj", "record", "undo"},
     {"linux", "cgroup", "sd_notify", "sd_listen", "journal", "systemctl", "unitfile", "engine"},
     {"unit", "options"},
     {"adoption"},

@@ -21,7 +21,7 @@ class Manager(Notifier):
         super().__init__("")
         self.said: list[str] = []
 
-    def notify(self, **assignments: str | int) -> None:
+    def notify_plain(self, **assignments: int) -> None:
         self.said += assignments
 
     def notify_text(self, assignments: Mapping[str, str], fds: Sequence[int] = ()) -> None:

@@ -41,6 +41,7 @@ def test_without_a_manager_messages_go_nowhere_and_a_barrier_is_down() -> None:
     notifier = sd_notify.Notifier("")
 
     notifier.notify(READY=1)
+    notifier.notify_plain(EXTEND_TIMEOUT_USEC=1)
     notifier.notify_text({"STATUS": "läuft"})
     barrier = notifier.start_barrier()
 
@@ -56,6 +57,7 @@ from systemd_docker.sd_notify import Notifier
 notifier = Notifier(sys.argv[1])
 notifier.notify(MAINPID=41, READY=1)
 notifier.notify_text({"STATUS": "läuft — gut"})
+notifier.notify_plain(EXTEND_TIMEOUT_USEC=30)
 import os
 barrier = notifier.start_barrier()
 os.read(barrier, 1)
@@ -72,6 +74,7 @@ def test_a_manager_gets_ready_status_and_a_barrier_it_can_let_down(tmp_path: Pat
         ) as sender:
             assert manager.recv(4096) == b"MAINPID=41\nREADY=1"
             assert manager.recv(4096).decode() == "STATUS=läuft — gut"
+            assert manager.recv(4096) == b"EXTEND_TIMEOUT_USEC=30"
             data, fds, _flags, _address = socket.recv_fds(manager, 4096, 4)
             assert data == b"BARRIER=1"
             assert sender.poll() is None

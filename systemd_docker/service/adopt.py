@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 
@@ -84,8 +83,11 @@ def leftovers(plan: AdoptionPlan, unit: UnitContext) -> tuple[str, ...]:
 def remove_leftovers(plan: AdoptionPlan, unit: UnitContext) -> None:
     """For a start that has failed; a container that has run leaves it to its end."""
     for directory in leftovers(plan, unit):
-        with contextlib.suppress(OSError):
+        try:
             os.rmdir(directory)
+        except OSError:
+            # Not made, or with somebody in it.
+            continue
 
 
 def verify(plan: AdoptionPlan, unit: UnitContext, container_id: str, leader: int) -> str:

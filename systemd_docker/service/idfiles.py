@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from systemd_docker.errors import Error
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from systemd_docker.undo import Undo
 
-def reserve_cid_file(path: str, undo: contextlib.ExitStack) -> None:
+
+def reserve_cid_file(path: str, undo: Undo) -> None:
     """Make the file, empty, before there is a container, so that two starts cannot use it at once.
 
     As with docker-run(1) it must not exist, and stays when the container has ended. Raises Error.
@@ -31,7 +34,7 @@ def write_cid_file(path: str, container_id: str) -> None:
         file.write(container_id)
 
 
-def write_pid_file(path: str, leader: int, undo: contextlib.ExitStack) -> None:
+def write_pid_file(path: str, leader: int, undo: Undo) -> None:
     """The leader's PID, without a newline, at once and whole. Raises Error."""
     undo.callback(remove, path)
     replace_pid_file(path, leader)
@@ -50,6 +53,8 @@ def replace_pid_file(path: str, leader: int) -> None:
 
 
 def remove(path: str) -> None:
-    """That it is not there, or no longer ours to remove, is as good."""
-    with contextlib.suppress(OSError):
+    try:
         os.unlink(path)
+    except OSError:
+        # That it is not there, or no longer ours to remove, is as good.
+        return

@@ -16,13 +16,13 @@ from systemd_docker.service.signals import StopRequestedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import contextlib
     from collections.abc import Callable
 
     from systemd_docker.engine.client import Attachment
     from systemd_docker.engine.facts import ContainerFacts
     from systemd_docker.engine.wire import Exchange
     from systemd_docker.plan import LaunchPlan
+    from systemd_docker.undo import Undo
     from systemd_docker.unit import UnitContext
 
 
@@ -69,9 +69,7 @@ class Steps:
     when_started: Callable[[], None]
 
 
-def launch(
-    engine: Engine, plan: LaunchPlan, unit: UnitContext, undo: contextlib.ExitStack, steps: Steps
-) -> Container:
+def launch(engine: Engine, plan: LaunchPlan, unit: UnitContext, undo: Undo, steps: Steps) -> Container:
     """A started container. Everything that was created or opened for it goes when undo is closed."""
     names.clear_leftovers(engine, plan, unit)
     obtained = _obtain(engine, plan, unit, steps.pull)
@@ -98,7 +96,7 @@ def _start(
     engine: Engine,
     plan: LaunchPlan,
     obtained: Obtained,
-    undo: contextlib.ExitStack,
+    undo: Undo,
     while_starting: Callable[[], None],
 ) -> tuple[Attachment | None, Exchange]:
     """Attached before it starts, so that no first line is missed; waited for before, so that no exit is."""

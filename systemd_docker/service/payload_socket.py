@@ -12,10 +12,10 @@ from systemd_docker.sd_notify import Listener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import contextlib
+    from systemd_docker.undo import Undo
 
 
-def make_payload_socket(directory: str, undo: contextlib.ExitStack) -> Listener:
+def make_payload_socket(directory: str, undo: Undo) -> Listener:
     """The socket that the payload's messages come to, below directory, which does not exist yet.
 
     It is in a directory of its own, and that is what is mounted: a socket file of that name that is made again stays

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
@@ -50,10 +49,12 @@ def prepare(
 
     questions: closed here, because an answer is nothing that a running service needs.
     """
-    with contextlib.closing(questions):
+    try:
         engine, info = _meet(unit, questions, wait)
         request = create_request(options, client_side(unit, engine), plain=unit.is_plain)
         properties = _properties(questions.unit)
+    finally:
+        questions.close()
     # What is compared with docker's request is compared anywhere, and not only in a unit.
     own = replace(own, adopt="none") if unit.is_plain else own
     made = plan.make_plan(own, options, request, unit, properties, info, plain=unit.is_plain)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 
 from systemd_docker import log
@@ -13,6 +12,7 @@ from systemd_docker.service import adopt, idfiles, prepare
 from systemd_docker.service.ending import Ending
 from systemd_docker.service.launch import Steps, launch
 from systemd_docker.service.signals import Signals, StopRequestedError
+from systemd_docker.undo import Undo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,9 +33,10 @@ def run(own: OwnOptions, options: RunOptions, unit: UnitContext, questions: Ques
     Raises Error; OSError where a mechanism failed that no policy has a plan for. Either way nothing that this
     invocation created is left.
     """
-    with contextlib.closing(Signals()) as signals:
+    signals = Signals()
+    try:
         try:
-            with contextlib.ExitStack() as undo:
+            with Undo() as undo:
                 held = start(own, options, unit, questions, signals, undo)
                 # What was done is no longer to be undone, but the container's to keep until it ends.
                 undo.pop_all()
@@ -44,6 +45,8 @@ def run(own: OwnOptions, options: RunOptions, unit: UnitContext, questions: Ques
         from systemd_docker.service.live import live
 
         return live(held, unit, signals)
+    finally:
+        signals.close()
 
 
 def start(
@@ -52,7 +55,7 @@ def start(
     unit: UnitContext,
     questions: Questions,
     signals: Signals,
-    undo: contextlib.ExitStack,
+    undo: Undo,
 ) -> Held:
     """A running container and everything about it that is still needed. Closing undo takes all of it back."""
     begin_nsec = time.time_ns()
@@ -88,7 +91,7 @@ def _import_the_rest() -> None:
     from systemd_docker.service import live, search, takeover  # noqa: F401
 
 
-def _listen(plan: LaunchPlan, undo: contextlib.ExitStack) -> Listener | None:
+def _listen(plan: LaunchPlan, undo: Undo) -> Listener | None:
     if not plan.notify_directory:
         return None
     from systemd_docker.service.payload_socket import make_payload_socket
@@ -97,10 +100,10 @@ def _listen(plan: LaunchPlan, undo: contextlib.ExitStack) -> Listener | None:
 
 
 def _launch(
-    engine: Engine, plan: LaunchPlan, unit: UnitContext, undo: contextlib.ExitStack, steps: Steps
+    engine: Engine, plan: LaunchPlan, unit: UnitContext, undo: Undo, steps: Steps
 ) -> tuple[LaunchPlan, Container]:
     """Launch as planned or, where the engine refuses to make the container inside the unit, as planned otherwise."""
-    with contextlib.ExitStack() as attempt:
+    with Undo() as attempt:
         try:
             adopt.make_room(plan.adoption, unit)
             attempt.callback(adopt.remove_leftovers, plan.adoption, unit)
@@ -111,6 +114,6 @@ def _launch(
                 raise
             log.warning(f"{error}, ignoring: going on with adoption {otherwise.adoption.strategy}")
         else:
-            undo.push(attempt.pop_all())
+            undo.callback(attempt.pop_all().close)
             return plan, container
     return _launch(engine, otherwise, unit, undo, steps)

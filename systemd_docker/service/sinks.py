@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 
@@ -39,7 +38,9 @@ def open_sink(fd: int) -> int:
     """
     mode = os.fstat(fd).st_mode
     if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
-        # Fails where it was opened by somebody whose rights we lack, and for what has no name: then it may block.
-        with contextlib.suppress(OSError):
+        try:
             return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        except OSError:
+            # It was opened by somebody whose rights we lack, or has no name: it may block.
+            return os.dup(fd)
     return os.dup(fd)

@@ -25,14 +25,13 @@ from systemd_docker.service.status import Status, steady_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import contextlib
-
     from systemd_docker.engine.facts import ContainerFacts
     from systemd_docker.options.own import OwnOptions
     from systemd_docker.plan import LaunchPlan
     from systemd_docker.sd_notify import Listener
     from systemd_docker.service.launch import Container
     from systemd_docker.service.prepare import Prepared
+    from systemd_docker.undo import Undo
     from systemd_docker.unit import UnitContext
 
 
@@ -41,7 +40,7 @@ def take_over(
     prepared: Prepared,
     container: Container,
     unit: UnitContext,
-    undo: contextlib.ExitStack,
+    undo: Undo,
     *,
     listener: Listener | None,
     begin_nsec: int,
@@ -66,7 +65,7 @@ def take_over(
     return held
 
 
-def _post_guard(unit: UnitContext, undo: contextlib.ExitStack) -> int:
+def _post_guard(unit: UnitContext, undo: Undo) -> int:
     """Before the leader is announced: from then on systemd does not notice if we die."""
     fd = guard.start(unit.notify_socket, wire.wait_ready)
     if fd != NO_FD:
