@@ -5,7 +5,7 @@ The way of a command line, left to right; each noun is a frozen record made by o
     argv                       options.grammar, .own  -> RunOptions, OwnOptions
     RunOptions, client's side  options.request        -> CreateRequest       what docker would ask the engine for
     environ, /proc/self        unit                   -> UnitContext
-    systemctl show             systemctl, unit        -> UnitProperties      asked first, read last
+    the manager's socket       manager, unit          -> UnitProperties      asked first, read last
     the engine's /info         engine.client          -> EngineInfo
     all of these               adoption, plan (pure)  -> LaunchPlan          the request, the adoption, who is main
     LaunchPlan                 service.launch         -> Container           created, attached, waited for, started
@@ -21,8 +21,8 @@ The way of a command line, left to right; each noun is a frozen record made by o
 The rooms, and who may know whom. Imports point one way, and tests/test_architecture.py holds them to it:
 
     foundations   errors log jsonobj record undo
-    mechanisms    linux cgroup sd_notify sd_listen journal systemctl unitfile   one kernel interface or protocol each;
-                  engine/                                                       no policy, no logging, raise OSError
+    mechanisms    linux cgroup sd_notify sd_listen journal manager systemctl    one kernel interface or protocol each;
+                  unitfile engine/                                              no policy, no logging, raise OSError
     vocabulary    unit options/, then adoption plan quadlet/                    pure; text or JSON in, records out
     service       service/                                                      one running service: policy, effects
     commands      commands/, then cli                                           every other subcommand

@@ -1,7 +1,6 @@
-"""What the service manager knows of a unit, asked through systemctl(1) while we do something else.
+"""What the service manager knows of a unit, asked through systemctl(1): where its own socket is not for us.
 
-A child process rather than D-Bus: it is asked once, before the engine's work begins and read after it, so it costs no
-time; it speaks the private socket where no bus runs; and no D-Bus client stays in memory for it.
+That is so with User= in a unit of the system's manager. systemctl asks the bus then, which has a say in it.
 """
 
 from __future__ import annotations

@@ -18,11 +18,21 @@ if TYPE_CHECKING:
 DEFAULT_SOCKET = "/var/run/docker.sock"
 """Where the docker CLI looks without $DOCKER_HOST or a context."""
 
-PROPERTIES = (
-    "NotifyAccess", "KillMode", "KillSignal", "TimeoutStopUSec", "Type", "Delegate", "Transient", "ControlGroup",
-    "NRestarts",
-)  # fmt: skip
-"""What we ask `systemctl show` for; org.freedesktop.systemd1(5), "Service Unit Objects"."""
+PROPERTIES = {
+    "NotifyAccess": "Service",
+    "KillMode": "Service",
+    "KillSignal": "Service",
+    "TimeoutStopUSec": "Service",
+    "Type": "Service",
+    "Delegate": "Service",
+    "Transient": "Unit",
+    "ControlGroup": "Service",
+    "NRestarts": "Service",
+}
+"""What the service manager is asked for, with the interface that has it; org.freedesktop.systemd1(5)."""
+
+MANAGER_SOCKET = "systemd/private"
+"""Below /run, or a user's $XDG_RUNTIME_DIR: see manager."""
 
 INFINITY_USEC = 2**64 - 1
 
@@ -87,6 +97,13 @@ class UnitContext:
         return self.environ.get("DOCKER_HOST") or f"unix://{default}"
 
     @property
+    def manager_socket(self) -> str:
+        """The service manager's own, which is for root and for the user whose manager it is; "" where we are not."""
+        system = "/run" if os.geteuid() == 0 else ""
+        directory = self.environ.get("XDG_RUNTIME_DIR") if self.is_user else system
+        return f"{directory}/{MANAGER_SOCKET}" if directory else ""
+
+    @property
     def docker_config_path(self) -> str:
         """The docker CLI's configuration file, which need not exist."""
         directory = self.environ.get("DOCKER_CONFIG") or f"{self.environ.get('HOME', '/root')}/.docker"
@@ -97,12 +114,10 @@ class UnitContext:
 class UnitProperties:
     """What the service manager knows of our unit; see systemd.service(5), systemd.kill(5).
 
-        Where the manager did not answer, every field is the empty string or the most cautious value.
+    Where the manager did not answer, every field is the empty string or the most cautious value.
 
-        timeout_stop_usec: TimeoutStopSec=, INFINITY_USEC for "infinity".
-        "NotifyAccess", "KillMode", "KillSignal", "TimeoutStopUSec", "Type", "Delegate", "Transient", "ControlGroup",
-        "NRestarts",
-    )  # fmt: skip
+    timeout_stop_usec: TimeoutStopSec=, INFINITY_USEC for "infinity".
+    restarts:          how often Restart= has started the unit again.
     """
 
     type: str = ""
@@ -176,7 +191,7 @@ def unescape_component(component: str) -> str:
 
 
 def parse_properties(shown: Mapping[str, str]) -> UnitProperties:
-    """From the answer of `systemctl show` for PROPERTIES."""
+    """From the manager's answer for PROPERTIES, as `systemctl show` prints it."""
     if not shown.get("KillMode"):
         return UnitProperties()
     signal_number, restarts = shown.get("KillSignal", ""), shown.get("NRestarts", "")

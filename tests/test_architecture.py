@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "systemd_docker"
 
 LAYERS = (
     {"errors", "log", "jsonobj", "record", "undo"},
-    {"linux", "cgroup", "sd_notify", "sd_listen", "journal", "systemctl", "unitfile", "engine"},
+    {"linux", "cgroup", "sd_notify", "sd_listen", "journal", "manager", "systemctl", "unitfile", "engine"},
     {"unit", "options"},
     {"adoption"},
     {"plan", "sdinit", "activation", "quadlet"},

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 
-from systemd_docker import log, systemctl
+from systemd_docker import log
 from systemd_docker.engine import client, wire
 from systemd_docker.errors import EngineError, Error
 from systemd_docker.plan import UNIT_LABEL, USER_LABEL
@@ -107,6 +107,9 @@ def _other_live_unit(taken: ContainerFacts, unit: UnitContext) -> str:
     if user != unit.user:
         # A manager that we cannot ask.
         return owner
+    # A unit rarely finds another's container.
+    from systemd_docker import systemctl
+
     try:
         question = systemctl.Question(owner, ("ActiveState",), unit.environ, user=unit.is_user)
         state = question.answer(time.monotonic() + SHOW_TIMEOUT_SEC).get("ActiveState", "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 from systemd_docker import jsonobj, log, plan
 from systemd_docker import unit as unit_room
@@ -14,16 +13,12 @@ from systemd_docker.record import dataclass, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from systemd_docker import systemctl
     from systemd_docker.engine.facts import EngineInfo
     from systemd_docker.jsonobj import JsonObject
     from systemd_docker.options.grammar import RunOptions
     from systemd_docker.options.own import OwnOptions
     from systemd_docker.service.asking import Questions
     from systemd_docker.unit import UnitContext, UnitProperties
-
-SHOW_TIMEOUT_SEC = 5
-"""For systemctl's answer, which takes 10 ms; a manager that is being reloaded takes longer."""
 
 MAX_CLIENT_FILE_BYTES = 16 * 1024 * 1024
 """Of an --env-file, a seccomp profile, docker's config.json: more is a mistake, and would stay in memory."""
@@ -52,7 +47,7 @@ def prepare(
     try:
         engine, info = _meet(unit, questions, wait)
         request = create_request(options, client_side(unit, engine), plain=unit.is_plain)
-        properties = _properties(questions.unit)
+        properties = questions.properties()
     finally:
         questions.close()
     # What is compared with docker's request is compared anywhere, and not only in a unit.
@@ -120,13 +115,3 @@ def _is_stdin_usable() -> bool:
     except OSError:
         return False
     return status.st_rdev != os.makedev(1, 3)
-
-
-def _properties(question: systemctl.Question | None) -> UnitProperties:
-    if question is None:
-        return unit_room.UnitProperties()
-    try:
-        return unit_room.parse_properties(question.answer(time.monotonic() + SHOW_TIMEOUT_SEC))
-    except TimeoutError as error:
-        log.warning(f"{error}, ignoring: the wrapper stays the main process")
-        return unit_room.UnitProperties()
