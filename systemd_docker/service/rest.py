@@ -34,6 +34,9 @@ REST_AFTER_SEC = 2
 VARIABLE = "SYSTEMD_DOCKER_RESUME"
 """The descriptor, in our own environment, that the new image finds its Held in."""
 
+LOCALE = {"LC_ALL": "C"}
+"""Nobody at rest needs another one: the launcher has Python use UTF-8. C.UTF-8's tables are 124 kB of memory."""
+
 
 def rest(held: Held, environ: Mapping[str, str]) -> None:
     """Become a new image of this program that goes on with held. Returns only where that is not possible."""
@@ -44,7 +47,7 @@ def rest(held: Held, environ: Mapping[str, str]) -> None:
         os.lseek(memory, 0, os.SEEK_SET)
         for fd in (memory, *held.fds()):
             os.set_inheritable(fd, True)
-        os.execve(sys.executable, sys.orig_argv, {**environ, VARIABLE: str(memory)})
+        os.execve(sys.executable, sys.orig_argv, {**environ, **LOCALE, VARIABLE: str(memory)})
     except OSError as error:
         log.warning(f"cannot execute '{sys.executable}' again to save memory, ignoring: {error.strerror}")
     for fd in held.fds():
