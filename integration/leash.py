@@ -7,11 +7,14 @@ vanish with its last process. "We" are the thread that starts the command, see P
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 LEASH = (
     "setpriv", "--pdeathsig=KILL",
@@ -27,3 +30,32 @@ def run_on_leash(argv: Sequence[str], *, stdin: bytes = b"") -> bytes:
         output = (result.stdout + result.stderr).decode(errors="replace")
         raise ChildProcessError(f"{argv[0]} exited {result.returncode}\n{output}")
     return result.stdout
+
+
+@contextlib.contextmanager
+def launched(
+    script: Path,
+    words: Sequence[str],
+    log: Path,
+    *,
+    unshare: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+) -> Iterator[int]:
+    """Run a shell script with its output in log; yield the PID that ends with what it starts, and that with it.
+
+    unshare: more of unshare(1)'s options. env: besides our own.
+    """
+    with log.open("wb") as output:
+        launcher = subprocess.Popen(
+            [*LEASH, *unshare, "sh", str(script), *words],
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the tests, which end the machine in their own time
+        )
+    try:
+        yield launcher.pid
+    finally:
+        launcher.kill()
+        launcher.wait()

@@ -9,14 +9,12 @@ removed by whoever boots the next one.
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from integration import cache, cgroups
-from integration.leash import LEASH
+from integration.leash import launched
 from integration.machine import Machine, Spec
 from integration.readiness import notify_socket, wait_until_ready
 from integration.root import SUITES, base_root
@@ -24,6 +22,9 @@ from integration.states import engine_configuration, state_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+LAUNCH = Path(__file__).parent / "launch.sh"
 
 OPTIONS = (
     "--quiet", "--boot", "--register=no", "--keep-unit", "--notify-ready=yes", "--private-network",
@@ -82,26 +83,12 @@ def check_binds(binds: Sequence[str]) -> None:
             raise ValueError(f"'{inside}' cannot be the host's in a machine; bind it elsewhere: {inside}:/mnt")
 
 
-@contextlib.contextmanager
-def _launched(words: Sequence[str], spec: Spec, state: Path) -> Iterator[int]:
+def _launched(words: Sequence[str], spec: Spec, state: Path) -> AbstractContextManager[int]:
     """Run launch.sh; yield the PID that ends with the machine, and the machine with it."""
-    environment = {"NOTIFY_SOCKET": str(state / "notify")}
+    env = {"NOTIFY_SOCKET": str(state / "notify")}
     if spec.hierarchy != "hybrid":  # nspawn has no word for hybrid, but makes it where the host has it
-        environment["SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"] = "1" if spec.hierarchy == "unified" else "0"
-    with (state / "console").open("wb") as console:
-        launcher = subprocess.Popen(
-            [*LEASH, "sh", str(Path(__file__).parent / "launch.sh"), *words],
-            env=os.environ | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the tests, which end the machine in their own time
-        )
-    try:
-        yield launcher.pid
-    finally:
-        launcher.kill()
-        launcher.wait()
+        env["SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"] = "1" if spec.hierarchy == "unified" else "0"
+    return launched(LAUNCH, words, state / "console", env=env)
 
 
 def _write_seed(seed: Path, spec: Spec, name: str) -> None:

@@ -6,19 +6,18 @@ its own, where the port is the same for every machine and reached by nobody else
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from integration.agent import PORT
-from integration.leash import LEASH
+from integration.leash import launched
 from integration.polling import poll
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from contextlib import AbstractContextManager
     from typing import TextIO
 
 LAUNCH = Path(__file__).parent / "launch-vm.sh"
@@ -60,23 +59,10 @@ def _options(*, warm: bool) -> list[str]:
     return [*options, *(("-incoming", "defer") if warm else ("-no-reboot",))]
 
 
-@contextlib.contextmanager
-def emulator(root: Path, state: Path, template: Path, *, warm: bool) -> Iterator[int]:
+def emulator(root: Path, state: Path, template: Path, *, warm: bool) -> AbstractContextManager[int]:
     """Run QEMU; yield the PID that ends with it, and it with that. The PID's network namespace is QEMU's."""
-    words = [str(LAUNCH), str(state), str(root), str(template), *_options(warm=warm)]
-    with (state / "emulator").open("wb") as log:
-        launcher = subprocess.Popen(
-            [*LEASH, "--net", "sh", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the tests, which end the machine in their own time
-        )
-    try:
-        yield launcher.pid
-    finally:
-        launcher.kill()
-        launcher.wait()
+    words = [str(state), str(root), str(template), *_options(warm=warm)]
+    return launched(LAUNCH, words, state / "emulator", unshare=["--net"])
 
 
 def command(state: Path, name: str, **arguments: object) -> object:
