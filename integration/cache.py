@@ -1,7 +1,8 @@
 """What is built once and used by many machines: entries, each named by the hash of the recipe it was made from.
 
 An entry is complete or absent: it is built under another name, by one process at a time, and renamed. Entries that
-nobody has used for a while are removed when a newer one of their kind is built.
+nobody has used for a while are removed when a newer one of their kind is built, with their locks and with what a
+build that was killed has left. So who gets a lock looks whether it is still the one that everybody gets.
 """
 
 from __future__ import annotations
@@ -29,28 +30,34 @@ def digest(*recipe: object) -> str:
     return hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]
 
 
-def entry(kind: str, recipe: str, build: Callable[[Path], None]) -> Path:
-    """The file or directory DIRECTORY/<kind>-<recipe>; build(path) makes it where it is missing."""
-    path = DIRECTORY / f"{kind}-{recipe}"
-    lock = DIRECTORY / f"{path.name}.lock"
-    with locked(lock, shared=True):
+def entry(kind: str, recipe: str, build: Callable[[Path], None], directory: Path = DIRECTORY) -> Path:
+    """The file or directory <kind>-<recipe>; build(path) makes it where it is missing."""
+    path = directory / f"{kind}-{recipe}"
+    with locked(_lock(path), shared=True):
         if path.exists():
             os.utime(path)
             return path
-    with locked(lock):
+    with locked(_lock(path)):
         if not path.exists():
-            unfinished = DIRECTORY / f"{path.name}.new"
-            _remove(unfinished)
-            build(unfinished)
-            unfinished.rename(path)
+            _remove(_unfinished(path))
+            build(_unfinished(path))
+            _unfinished(path).rename(path)
             _remove_unused(kind, keep=path)
     return path
+
+
+def _lock(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
 
 
 @contextlib.contextmanager
 def in_use(path: Path) -> Iterator[None]:
     """Nobody removes this entry meanwhile, however long that takes."""
-    with locked(DIRECTORY / f"{path.name}.lock", shared=True):
+    with locked(_lock(path), shared=True):
         yield
 
 
@@ -58,9 +65,13 @@ def in_use(path: Path) -> Iterator[None]:
 def locked(path: Path, *, shared: bool = False) -> Iterator[BinaryIO]:
     """Hold a flock(2) on path, made where it is missing; the kernel lets go of it when this process ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as file:
-        fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        yield file
+    while True:
+        with path.open("ab+") as file:
+            fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            # While we waited for it its holder may have removed it, and somebody else holds another one.
+            if _is_at(file, path):
+                yield file
+                return
 
 
 def try_lock(file: BinaryIO) -> bool:
@@ -72,14 +83,31 @@ def try_lock(file: BinaryIO) -> bool:
     return True
 
 
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
 def _remove_unused(kind: str, *, keep: Path) -> None:
-    for lock in DIRECTORY.glob(f"{kind}-*.lock"):
+    for lock in keep.parent.glob(f"{kind}-*.lock"):
         path = lock.with_suffix("")
-        if path == keep or not path.exists() or time.time() - path.stat().st_mtime < UNUSED_SEC:
-            continue
-        with lock.open("ab+") as file:
-            if try_lock(file):
-                _remove(path)
+        if path != keep and not (path.exists() and time.time() - path.stat().st_mtime < UNUSED_SEC):
+            _remove_with_lock(path, lock)
+
+
+def _remove_with_lock(path: Path, lock: Path) -> None:
+    """Unless somebody has the lock. It goes last: who opens it before that waits for us, or finds it gone."""
+    try:
+        file = lock.open("rb+")
+    except FileNotFoundError:
+        return
+    with file:
+        if try_lock(file) and _is_at(file, lock):
+            _remove(_unfinished(path))
+            _remove(path)
+            lock.unlink()
 
 
 def _remove(path: Path) -> None:
