@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -69,10 +70,9 @@ def test_a_crash_loop_leaves_nothing(machine: Machine, restarts: int, capsys: py
     with capsys.disabled():
         print(f"\n{done} restarts in {time.monotonic() - begin:.0f} s")
     assert done >= min(restarts, 25)
-    deadline = time.monotonic() + SETTLING_SEC
-    while (more := grown(before, counts(machine))) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert not more, before
+    with contextlib.suppress(TimeoutError):
+        poll(lambda: not grown(before, counts(machine)), what="everything to settle", timeout_sec=SETTLING_SEC)
+    assert not grown(before, counts(machine)), before
 
 
 def grown(before: dict[str, int], now: dict[str, int]) -> dict[str, int]:
