@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from systemd_docker.commands import container
-from systemd_docker.engine import wire
 from systemd_docker.errors import EngineError, EngineUnreachableError, Error, UsageError
 from systemd_docker.plan import INVOCATION_LABEL, UNIT_LABEL, USER_LABEL
 from systemd_docker.record import replace
@@ -69,15 +68,12 @@ def test_rm_removes_what_the_unit_left_and_nothing_else(engine: FakeEngine) -> N
 
 
 @pytest.mark.parametrize("verb", ["rm", "stop", "kill"])
-def test_an_engine_that_does_not_answer_is_not_waited_for(
-    verb: str, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_engine_that_does_not_answer_is_not_waited_for(verb: str, engine: FakeEngine) -> None:
     """systemd holds its socket and starts it when the unit has stopped: it may be us who keep it waiting."""
-    monkeypatch.setattr(wire, "PROMPT_SEC", 0.1)
     release = engine.hold("HEAD /_ping")
 
     with pytest.raises(EngineUnreachableError, match="has not answered in time"):
-        container.main(verb, [], web(engine))
+        container.main(verb, [], web(engine), prompt_sec=0.1)
     release()
 
 

@@ -31,10 +31,13 @@ def container(engine: FakeEngine) -> Container:
 
 
 @contextlib.contextmanager
-def watching(engine: FakeEngine, held: Held, exit_code: int | None = None) -> Iterator[tuple[Loop, Whereabouts]]:
+def watching(
+    engine: FakeEngine, held: Held, exit_code: int | None = None, pause_sec: float = room.FIRST_PAUSE_SEC
+) -> Iterator[tuple[Loop, Whereabouts]]:
     loop = Loop()
     held = replace(held, socket_path=engine.path)
-    whereabouts = Whereabouts(loop, held, client.Engine(engine.path, (1, 45)), exit_code)
+    asked = client.Engine(engine.path, (1, 45))
+    whereabouts = Whereabouts(loop, held, asked, exit_code, pause_sec=pause_sec)
     try:
         whereabouts.begin()
         yield loop, whereabouts
@@ -131,18 +134,16 @@ def test_what_ended_meanwhile_says_how(engine: FakeEngine, container: Container)
         assert client.complete(exchange, wire.wait_ready, time.monotonic() + 5) is None
 
 
-def test_a_dead_leader_that_the_engine_takes_for_alive_has_ended(
-    engine: FakeEngine, container: Container, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dead_leader_that_the_engine_takes_for_alive_has_ended(engine: FakeEngine, container: Container) -> None:
     """As with one whose containerd was killed."""
-    monkeypatch.setattr(room, "FIRST_PAUSE_SEC", 0.01)
     dead = os.fork()
     if not dead:
         os._exit(0)
     pidfd = os.pidfd_open(dead)
     os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)
     container.script = Script(output=(), exit_code=None, pid=dead)
-    with watching(engine, replace(held_of(container), leader=dead, pidfd=pidfd)) as (loop, whereabouts):
+    held = replace(held_of(container), leader=dead, pidfd=pidfd)
+    with watching(engine, held, pause_sec=0.01) as (loop, whereabouts):
         found = found_by(loop, whereabouts)
 
     os.close(pidfd)

@@ -43,7 +43,7 @@ _HELP_FLAG = switch("help", "Print this help", short="h")
 class Request:
     """A command line of one of the verbs, and whom it is about.
 
-    engine: asked only for what it can tell at once; see wire.wait_promptly.
+    engine: asked only for what it can tell at once; see wire.promptly().
     values: by a flag's long name; of a flag that repeats, all values.
     """
 
@@ -79,8 +79,8 @@ class Verb:
         return tuple(sorted((*self.flags, _UNIT_FLAG, _HELP_FLAG), key=lambda flag: flag.long))
 
 
-def main(name: str, argv: Sequence[str], unit: UnitContext) -> int:
-    """Do what the verb says; the exit status. Raises Error."""
+def main(name: str, argv: Sequence[str], unit: UnitContext, *, prompt_sec: float = wire.PROMPT_SEC) -> int:
+    """Do what the verb says; the exit status. prompt_sec: see wire.promptly(). Raises Error."""
     verb = VERBS[name]
     uses, words = parse_flags(argv, Spellings(verb.all_flags))
     if any(flag is _HELP_FLAG for flag, _ in uses):
@@ -96,12 +96,12 @@ def main(name: str, argv: Sequence[str], unit: UnitContext) -> int:
         raise UsageError(message, hint=f"Usage: {usage}. The container is found by the unit's name.")
     values = {flag.long: tuple(value for other, value in uses if other is flag) for flag, _ in uses}
     unit = _meant_unit(unit, values)
-    return verb.run(Request(unit, _connect(unit), values, words))
+    return verb.run(Request(unit, _connect(unit, prompt_sec), values, words))
 
 
-def _connect(unit: UnitContext) -> client.Engine:
+def _connect(unit: UnitContext, prompt_sec: float) -> client.Engine:
     api = unit.environ.get("DOCKER_API_VERSION", "")
-    return client.connect(unit_room.engine_socket(unit), api=api, wait=wire.wait_promptly)
+    return client.connect(unit_room.engine_socket(unit), api=api, wait=wire.promptly(prompt_sec))
 
 
 def _meant_unit(unit: UnitContext, values: Mapping[str, tuple[object, ...]]) -> UnitContext:

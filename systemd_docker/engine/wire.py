@@ -315,13 +315,17 @@ PROMPT_SEC = 5
 """How long an engine that runs may take for a simple answer on a host that is busy."""
 
 
-def wait_promptly(fd: int, events: int, deadline: float) -> None:
+def promptly(limit_sec: float = PROMPT_SEC) -> Wait:
     """A Wait for an engine that may not run: its socket is systemd's, which accepts connections in its place.
 
     systemd starts the engine for them, but not while it waits for us: with Requires=docker.service, an engine that
-    has crashed is started again only when the unit has stopped.
+    has crashed is started again only when the unit has stopped. limit_sec: for each thing that is waited for.
     """
-    wait_ready(fd, events, min(deadline, time.monotonic() + PROMPT_SEC))
+
+    def wait(fd: int, events: int, deadline: float) -> None:
+        wait_ready(fd, events, min(deadline, time.monotonic() + limit_sec))
+
+    return wait
 
 
 def no_longer_than(limit_sec: float, wait: Wait | None = None) -> Wait:

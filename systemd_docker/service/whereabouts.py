@@ -65,7 +65,9 @@ class Whereabouts:
     Of the descriptors in the record that it began with, those that were replaced have been closed.
     """
 
-    def __init__(self, loop: Loop, held: Held, engine: Engine, exit_code: int | None) -> None:
+    def __init__(
+        self, loop: Loop, held: Held, engine: Engine, exit_code: int | None, *, pause_sec: float = FIRST_PAUSE_SEC
+    ) -> None:
         """exit_code: what the engine has said of the end, None where it has not."""
         self.found: Held | Ended | None = None
         self.is_engine_back = False
@@ -78,7 +80,7 @@ class Whereabouts:
         self._engine = engine
         self._exit_code = exit_code
         self._exchanges: list[Exchange] = []
-        self._pause_sec: float = FIRST_PAUSE_SEC
+        self._pause_sec = pause_sec
         self._attempt = 0
         self._inotify = NO_FD
 
