@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from systemd_docker import cgroup
 from systemd_docker.cgroup import Cgroup, Hierarchies
+from tests.fakes.storm import ORPHANS, storm
 
 UNIFIED = """\
 22 1 0:21 / / rw,relatime shared:1 - overlay overlay rw
@@ -102,21 +102,12 @@ def test_move_processes_outruns_a_forking_payload(cgroup2: Cgroup) -> None:
     source, target = cgroup2.child("source"), cgroup2.child("target")
     source.make()
     target.make()
-    script = "read _; echo started; while :; do (read _ </dev/null &); done"
-    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as payload:
-        source.attach(payload.pid)
-        assert payload.stdin is not None
-        assert payload.stdout is not None
-        payload.stdin.write(b"go\n")
-        payload.stdin.flush()
-        payload.stdout.readline()
-
+    with storm(source, act=ORPHANS) as payload:
         left = cgroup.move_processes(source, target)
         members = target.pids()
-        payload.kill()
 
     assert left == frozenset()
-    assert payload.pid in members
+    assert payload in members
     while target.pids():
         pass
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from systemd_docker import cgroup
 from systemd_docker.cgroup import Cgroup, Hierarchies
 from systemd_docker.errors import AdoptionError
 from systemd_docker.service import controllers, move
+from tests.fakes.storm import storm
 
 ID = "4f" * 32
 LEADER = 4711
@@ -230,21 +230,11 @@ def test_a_storm_is_moved_whole_in_two_hierarchies(cgroup1: Cgroup, cgroup2: Cgr
     for one in everywhere:
         one.make()
     left, place, source, own = everywhere
-    script = "read _; echo started; while :; do (exec true); done"
-    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as storm:
-        source.attach(storm.pid)
-        left.attach(storm.pid)
-        assert storm.stdin is not None
-        assert storm.stdout is not None
-        storm.stdin.write(b"go\n")
-        storm.stdin.flush()
-        storm.stdout.readline()
-
+    with storm(source, left) as payload:
         move._take_over_v1(source, own, Hierarchies("", own.mount), (place,))
 
         assert not source.pids()
         assert not left.pids()
-        assert storm.pid in own.pids()
-        assert storm.pid in place.pids()
-        storm.kill()
+        assert payload in own.pids()
+        assert payload in place.pids()
     assert own.wait_for("populated 0", time.monotonic() + 5)

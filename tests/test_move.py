@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from systemd_docker.cgroup import Cgroup
 from systemd_docker.errors import AdoptionError
 from systemd_docker.service import move
+from tests.fakes.storm import storm
 
 ID = "4f" * 32
 
@@ -163,22 +163,13 @@ def test_a_storm_is_frozen_and_moved_with_those_below(cgroup2: Cgroup) -> None:
     below = source.child("below")
     source.make()
     below.make()
-    script = "read _; echo started; while :; do (exec true); done"
-    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as storm:
-        below.attach(storm.pid)
-        assert storm.stdin is not None
-        assert storm.stdout is not None
-        storm.stdin.write(b"go\n")
-        storm.stdin.flush()
-        storm.stdout.readline()
-
+    with storm(below) as payload:
         move._take_over_unified(source, source, cgroup2, delegated=True)
 
         assert not source.pids()
         assert not below.pids()
-        assert storm.pid in cgroup2.child("payload").pids()
+        assert payload in cgroup2.child("payload").pids()
         assert cgroup2.child("payload").wait_for("frozen 0", time.monotonic() + 5)
-        storm.kill()
     assert cgroup2.child("payload").wait_for("populated 0", time.monotonic() + 5)
 
 
