@@ -97,17 +97,20 @@ def search(
         for fd in (signals.fileno(), held.pidfd):
             loop.unwatch(fd)
     if isinstance(whereabouts.found, Ended):
-        known = whereabouts.found.exit_code
-        # An engine that does not answer removes nothing either: the next start does.
-        removes = held.removes and (known is not None or whereabouts.is_engine_back)
         if whereabouts.was_stopped:
             # By somebody who asked the engine in our place.
             stopper.stopped_by, stopper.killed = stopper.stopped_by or signal.SIGTERM, True
-        return Found(replace(held, removes=removes), goes_on=False, exit_code=known)
+        return _gone(whereabouts.found, held, is_engine_back=whereabouts.is_engine_back)
     assert whereabouts.found is not None
     found = _taken_up(replace(whereabouts.found, status=said.status), held, unit, main_pid)
     stopper.held = found
     return Found(found, goes_on=True)
+
+
+def _gone(ended: Ended, held: Held, *, is_engine_back: bool) -> Found:
+    """An engine that does not answer removes nothing either: the next start does."""
+    removes = held.removes and (ended.exit_code is not None or is_engine_back)
+    return Found(replace(held, removes=removes), goes_on=False, exit_code=ended.exit_code)
 
 
 def _payload_reports(loop: Loop, held: Held, stopper: Stopper) -> Reports | None:
