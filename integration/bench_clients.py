@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 OURS, DOCKER, PODMAN, DRIVER = "systemd-docker run", "docker run", "podman run", "docker run, journald driver"
 
+ENGINE = "the engine alone"
+"""No client: what it does for all of them."""
+
 SLICE = "bench.slice"
 
 

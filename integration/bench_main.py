@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from integration import bench_clients, bench_measures, product
-from integration.bench_clients import CLIENTS, DOCKER, DRIVER, OURS, PODMAN
+from integration.bench_clients import CLIENTS, DOCKER, DRIVER, ENGINE, OURS, PODMAN
 from integration.bench_figures import Figures, Limit, table
 from integration.bench_plot import svg
 from integration.machine import Spec
@@ -40,6 +40,7 @@ LIMITS = (
     Limit(bench_measures.OVERHEAD, OURS, at_most=60),
     Limit(bench_measures.resident(1), OURS, at_most=10 * 1024),
     Limit(bench_measures.private(1), OURS, at_most=5 * 1024),
+    Limit(bench_measures.own(1), OURS, at_most=5 * 1024),
     Limit(bench_measures.resident(1), OURS, at_most=0.45, other=(bench_measures.resident(1), DOCKER)),
     Limit(bench_measures.threads(1), OURS, at_most=1),
     Limit(bench_measures.wakeups(1), OURS, at_most=0),
@@ -49,6 +50,7 @@ LIMITS = (
     Limit(bench_measures.JOURNAL_RATE, OURS, at_least=1, other=(bench_measures.JOURNAL_RATE, DOCKER)),
     Limit(bench_measures.JOURNAL_RATE, OURS, at_least=2.5, other=(bench_measures.JOURNAL_RATE, DRIVER)),
     Limit(bench_measures.stop_together(100), OURS, at_most=2),
+    Limit(bench_measures.stop_beyond(100), OURS, at_most=2),
 )
 """What is promised; 100 units' 600 MB of private memory are 6 MB each."""
 
@@ -96,6 +98,8 @@ def _measure(
         for client in clients:
             stage(f"{units} units: {client.name}")
             bench_measures.many(machine, figures, client, units, idle_sec=IDLE_SEC.get(units, 10))
+        stage(f"{units} containers: {ENGINE}")
+        bench_measures.engine_alone(machine, figures, units)
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -123,7 +127,7 @@ def _about(versions: str) -> str:
 def _report(figures: Figures, about: str, output: Path | None) -> None:
     measured = {client for _, medians in figures.rows() for client in medians}
     print(about)
-    clients = [client for client in (OURS, DOCKER, PODMAN, DRIVER) if client in measured]
+    clients = [client for client in (OURS, DOCKER, PODMAN, DRIVER, ENGINE) if client in measured]
     print(table(figures, clients, DOCKER))
     verdicts = [verdict for limit in LIMITS if (verdict := limit.judge(figures))]
     print("\n".join(verdicts))

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from integration.bench_clients import DOCKER, DRIVER, OURS, SLICE, Client
+from integration.bench_clients import DOCKER, DRIVER, ENGINE, OURS, SLICE, Client
 from integration.bench_figures import Figures, Measure, interleaved
 from integration.images import BUSYBOX
 from integration.machine import poll
@@ -57,6 +57,11 @@ def private(units: int) -> Measure:
     return Measure(f"idle, of {units} units: private memory of each client", "kB")
 
 
+def own(units: int) -> Measure:
+    """What goes with the process even where pages of the same files are in nobody else's memory."""
+    return Measure(f"idle, of {units} units: memory that each client has written to", "kB")
+
+
 def threads(units: int) -> Measure:
     return Measure(f"idle, of {units} units: threads of each process", "", 1)
 
@@ -71,6 +76,10 @@ def together(units: int) -> Measure:
 
 def stop_together(units: int) -> Measure:
     return Measure(f"stop of the slice of {units} units", "s", 1)
+
+
+def stop_beyond(units: int) -> Measure:
+    return Measure(f"stop of the slice of {units} units, beyond the engine's own time", "s", 1)
 
 
 def run_true(machine: Machine, figures: Figures, clients: Sequence[Client], rounds: int) -> None:
@@ -147,6 +156,22 @@ def many(machine: Machine, figures: Figures, client: Client, units: int, *, idle
     machine.run("systemctl reset-failed")
 
 
+def engine_alone(machine: Machine, figures: Figures, units: int) -> None:
+    """As many containers of nobody's, whose payloads are told to stop as systemd tells them: all at once."""
+    options = f"--detach --rm {SHARED.replace('%i', '{}')} {ALONE}"
+    command = f"docker run {options} {BUSYBOX} sh -c {shlex.quote(UNTIL_STOPPED)}"
+    machine.run(f"seq {units} | xargs -P 8 -I {{}} {command}", timeout_sec=600)
+    payloads = machine.run("docker inspect --format '{{.State.Pid}}' $(docker ps --quiet)")
+    began = time.time_ns()
+    machine.run(f"kill -TERM {' '.join(payloads.split())}")
+    poll(lambda: not machine.run("docker ps --all --quiet"), what="all containers to be gone", timeout_sec=300)
+    figures.add(stop_together(units), ENGINE, (time.time_ns() - began) / 1e9)
+    for client in (OURS, DOCKER):
+        if (took_sec := figures.median(stop_together(units), client)) is not None:
+            engine_sec = figures.median(stop_together(units), ENGINE) or 0
+            figures.add(stop_beyond(units), client, took_sec - engine_sec)
+
+
 def idle(machine: Machine, figures: Figures, client: Client, names: Sequence[str], idle_sec: int) -> None:
     """Memory as smaps_rollup has it, and how often the scheduler let a client's threads run."""
     pids = [pid for name in names for pid in client.processes(machine, name)]
@@ -163,6 +188,7 @@ def idle(machine: Machine, figures: Figures, client: Client, names: Sequence[str
     figures.add(resident(units), client.name, kb["Rss"] / units)
     figures.add(proportional(units), client.name, kb["Pss"] / units)
     figures.add(private(units), client.name, (kb["Private_Clean"] + kb["Private_Dirty"]) / units)
+    figures.add(own(units), client.name, kb["Private_Dirty"] / units)
     figures.add(threads(units), client.name, len(after) / len(pids))
     woken = sum(after.values()) - sum(before.values())
     figures.add(wakeups(units), client.name, woken / units * 60 / idle_sec)
