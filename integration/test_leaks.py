@@ -12,7 +12,8 @@ from integration.test_run import unit
 
 pytestmark = pytest.mark.integration
 
-LONGEST_SEC = 150
+LONGEST_SEC = 900
+"""For some hundreds of restarts, at about one a second on a machine that has nothing else to do."""
 
 SETTLING_SEC = 15
 """For the engine, and for systemd, to forget the last one."""
@@ -25,6 +26,8 @@ COUNTS = {
     "descriptors of containerd": "ls /proc/$(systemctl show -P MainPID containerd)/fd | wc -l",
     "descriptors of systemd": "ls /proc/1/fd | wc -l",
     "descriptors of journald": "ls /proc/$(systemctl show -P MainPID systemd-journald)/fd | wc -l",
+    "MB of memory of systemd": "awk '/^RssAnon/ { print int($2 / 1024) }' /proc/1/status",
+    "dying cgroups": "sed -n 's/^nr_dying_descendants //p' /sys/fs/cgroup/cgroup.stat",
     "processes": "ls -d /proc/[0-9]* | wc -l",
     "unix sockets": "wc -l </proc/net/unix",
     "mounts": "wc -l </proc/1/mountinfo",
@@ -60,16 +63,15 @@ def test_a_crash_loop_leaves_nothing(machine: Machine, restarts: int, capsys: py
     machine.run("systemctl start web")
 
     poll(
-        lambda: int(machine.show("web", "NRestarts")) >= restarts or time.monotonic() - begin > LONGEST_SEC,
+        lambda: int(machine.show("web", "NRestarts")) >= restarts,
         what=f"{restarts} restarts",
-        timeout_sec=LONGEST_SEC + 30,
+        timeout_sec=LONGEST_SEC,
     )
     done = int(machine.show("web", "NRestarts"))
     machine.run("systemctl stop web")
     machine.attempt("systemctl reset-failed web")
     with capsys.disabled():
         print(f"\n{done} restarts in {time.monotonic() - begin:.0f} s")
-    assert done >= min(restarts, 25)
     with contextlib.suppress(TimeoutError):
         poll(lambda: not grown(before, counts(machine)), what="everything to settle", timeout_sec=SETTLING_SEC)
     assert not grown(before, counts(machine)), before
