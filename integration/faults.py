@@ -309,6 +309,10 @@ EATS = f"trap 'exec {GREEDY}' USR1; {OBEYS}"
 EATS_IN_CHILD = f"trap '{GREEDY}' USR1; {OBEYS}"
 SMALL = "--rm --name web --memory 32m --memory-swap 32m"
 EAT = "docker kill -s USR1 web"
+EAT_CHOOSING_WRAPPER = (
+    f"echo 1000 >/proc/$WRAPPER/oom_score_adj; {EAT}; while [ -d /proc/$WRAPPER ]; do sleep 0.1; done"
+)
+"""The payload's first process lives on, so that the unit would not end by itself."""
 
 MEMORY_FAULTS = (
     Fault("out of memory, --memory", EAT, "failed/signal", "gone", payload=EATS, options=SMALL,
@@ -319,6 +323,15 @@ MEMORY_FAULTS = (
           "active/success", "same", payload=EATS_IN_CHILD, options=SMALL, service=("OOMPolicy=continue",)),
     Fault("out of memory, MemoryMax=", EAT, "failed/signal", "gone", payload=EATS, service=("MemoryMax=48M",),
           says="ran out of memory"),
+    Fault("out of memory, MemoryMax=, systemd-docker is chosen", EAT_CHOOSING_WRAPPER, "failed/signal", "gone",
+          payload=EATS_IN_CHILD, service=("MemoryMax=64M",)),
+    Fault("out of memory, MemoryMax=, systemd-docker is chosen, Restart=on-failure", EAT_CHOOSING_WRAPPER,
+          "active/success", "new", payload=EATS_IN_CHILD, service=("MemoryMax=64M", *ON_FAILURE)),
+    Fault("out of memory, MemoryMax=, systemd-docker is chosen, --main-pid=wrapper", EAT_CHOOSING_WRAPPER,
+          "failed/signal", "gone", payload=EATS_IN_CHILD, own=WRAPPER_IS_MAIN, service=("MemoryMax=64M",)),
+    Fault("MemoryMax=4M, which is too little for systemd-docker, systemctl start",
+          "systemctl stop web; systemctl set-property --runtime web MemoryMax=4M; systemctl start web || true",
+          "failed/signal", "gone", after="rm -r /run/systemd/system.control/web.service.d; systemctl daemon-reload"),
     Fault("memory pressure: all that can be reclaimed from the unit is",
           "for cgroup in $(find /sys/fs/cgroup/memory/system.slice/web.service -type d); do"
           " echo 0 >$cgroup/memory.force_empty; done", "active/success", "same"),
@@ -334,6 +347,10 @@ VM_FAULTS = (
           payload=EATS_IN_CHILD, options=SMALL, service=("OOMPolicy=continue", *SLOWLY)),
     Fault("out of memory, --memory, OOMPolicy=stop, in a child process; cgroup v2", EAT, "failed/oom-kill", "gone",
           payload=EATS_IN_CHILD, options=SMALL, service=("OOMPolicy=stop", *SLOWLY)),
+    Fault("out of memory, MemoryMax=, systemd-docker is chosen; cgroup v2", EAT_CHOOSING_WRAPPER, "failed/signal",
+          "gone", payload=EATS_IN_CHILD, service=("MemoryMax=64M", *SLOWLY)),
+    Fault("out of memory, MemoryMax=, systemd-docker is chosen, OOMPolicy=stop; cgroup v2", EAT_CHOOSING_WRAPPER,
+          "failed/oom-kill", "gone", payload=EATS_IN_CHILD, service=("MemoryMax=64M", "OOMPolicy=stop", *SLOWLY)),
 )  # fmt: skip
 """With cgroup v2, which has controllers on virtual machines only, and those are slow."""
 

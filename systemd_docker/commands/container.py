@@ -21,7 +21,7 @@ from systemd_docker.options import environment
 from systemd_docker.options.pflag import Flag, Spellings, parse_flags, switch
 from systemd_docker.plan import DEFAULT_STOP_TIMEOUT_SEC
 from systemd_docker.record import dataclass, replace
-from systemd_docker.service import owned, prepare
+from systemd_docker.service import adopt, owned, prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,6 +143,8 @@ def _remove(request: Request) -> int:
     """That there is nothing is success: it is what the wrapper leaves when it can remove its container itself."""
     for container in owned.containers_of(request.engine, request.unit):
         request.patient_engine.remove(container.id)
+    if "unit" not in request.values:
+        adopt.remove_leftovers(request.unit)
     return 0
 
 

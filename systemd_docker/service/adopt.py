@@ -69,20 +69,24 @@ def adopt(plan: AdoptionPlan, unit: UnitContext, container_id: str, leader: int)
 
 
 def leftovers(plan: AdoptionPlan, unit: UnitContext) -> tuple[str, ...]:
-    """Directories that may be there when the container is gone, and are nobody's: to be removed where they are empty.
+    """Directories that may stay when the container is gone, nobody's: to be removed where they are empty."""
+    return _on_v1(unit) if plan.strategy == "parent" else ()
 
-    With v1 the runtime makes the unit's path in every hierarchy, and systemd removes it only from those that it uses.
+
+def _on_v1(unit: UnitContext) -> tuple[str, ...]:
+    """What the runtime has made, with v1: the unit's path in every hierarchy. systemd removes it from those it uses.
+
     Where systemd has made it, we are in there ourselves, and it stays.
     """
-    if plan.strategy != "parent" or unit.unified or unit.cgroup is None:
+    if unit.unified or unit.cgroup is None:
         return ()
     ours = cgroup.v1_cgroups(cgroup.read_mountinfo(), cgroup.read_proc_cgroup("self"))
     return tuple(cgroup.Cgroup(of.mount, unit.cgroup.path).directory for of in ours.values())
 
 
-def remove_leftovers(plan: AdoptionPlan, unit: UnitContext) -> None:
-    """For a start that has failed; a container that has run leaves it to its end."""
-    for directory in leftovers(plan, unit):
+def remove_leftovers(unit: UnitContext) -> None:
+    """For a start that has failed and a wrapper that was killed; a container that has run leaves it to its end."""
+    for directory in _on_v1(unit):
         try:
             os.rmdir(directory)
         except OSError:

@@ -106,7 +106,7 @@ def _launch(
     with Undo() as attempt:
         try:
             adopt.make_room(plan.adoption, unit)
-            attempt.callback(adopt.remove_leftovers, plan.adoption, unit)
+            attempt.callback(adopt.remove_leftovers, unit)
             container = launch(engine, plan, unit, attempt, steps)
         except EngineError as error:
             otherwise = plan.otherwise
