@@ -67,7 +67,7 @@ SUITES = {
         Suite("trixie", ("docker-cli", "crun", *ROOTLESS), "systemd"),  # systemd 257, Engine 26.1
         Suite("forky", ("docker-cli",), "systemd"),  # systemd 262, Engine 28.5
         Suite("trixie-podman", ("docker-cli", "podman", "crun", "netavark", "nftables"), "systemd"),
-        Suite("trixie-vm", ("docker-cli", *EMULATED), "systemd"),
+        Suite("trixie-vm", ("docker-cli", *EMULATED, *ROOTLESS), "systemd"),
     )
 }
 

@@ -10,6 +10,7 @@ import pytest
 from integration import images
 from integration.machine import Spec
 from integration.test_adoption import chosen, lines, place, whose
+from integration.test_limits import ATE_TOO_MUCH, EATS, PATIENT, kinds, limits
 from integration.test_run import TRAP, leader, unit
 
 if TYPE_CHECKING:
@@ -98,10 +99,13 @@ Type=notify
 NotifyAccess=all
 Delegate=yes
 KillMode=mixed
+TimeoutStartSec=300
 Environment=PATH=/usr/sbin:/usr/bin:/sbin:/bin
-ExecStart=/usr/share/docker.io/contrib/dockerd-rootless.sh --iptables=false
+ExecStart=/usr/share/docker.io/contrib/dockerd-rootless.sh --iptables=false $ARGUMENTS
 """
 """What dockerd-rootless-setuptool.sh makes, as far as it is needed."""
+
+USERS_UNIT = "/user.slice/user-1000.slice/user@1000.service/app.slice/web.service"
 
 AS_USER = (
     "setpriv --reuid=1000 --regid=1000 --init-groups env HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000"
@@ -113,12 +117,11 @@ AS_USER = (
 def test_a_users_own_engine_is_for_the_users_units_only(own_machine: Machine) -> None:
     machine = own_machine
     users_engine(machine)
-    below = "/user.slice/user-1000.slice/user@1000.service/app.slice/web.service/payload"
+    below = f"{USERS_UNIT}/payload"
     command = "sleep 1111 & trap 'echo bye; exit 0' TERM; while true; do sleep 60 & wait; done"
     for service, flag in ((("Delegate=yes",), ""), ((), "--user 33")):
-        text = unit(command, options=f"--rm --name web {flag}", service=service)
-        machine.write("/home/user/.config/systemd/user/web.service", text)
-        machine.run(f"{AS_USER} systemctl --user daemon-reload; {AS_USER} systemctl --user start web")
+        users_unit(machine, unit(command, options=f"--rm --name web {flag}", service=service))
+        machine.run(f"{AS_USER} systemctl --user start web")
 
         pid = machine.run(f"{AS_USER} docker inspect --format '{{{{.State.Pid}}}}' web")
         assert place(machine, pid) == place(machine, machine.run("pgrep -x -f 'sleep 1111'")) == below
@@ -138,11 +141,83 @@ def test_a_users_own_engine_is_for_the_users_units_only(own_machine: Machine) ->
     assert "--adopt=none" in said
 
 
-def users_engine(machine: Machine) -> None:
+@pytest.mark.machines(Spec("trixie"))
+def test_a_users_own_engine_without_cgroups_is_refused(own_machine: Machine) -> None:
+    """What comes of one that is told to use cgroupfs: its containers are in its own unit's cgroup."""
+    machine = own_machine
+    users_engine(machine, "--exec-opt native.cgroupdriver=cgroupfs")
+    users_unit(machine, unit(TRAP, service=("Delegate=yes",)))
+
+    assert machine.attempt(f"{AS_USER} systemctl --user start web").returncode != 0
+
+    said = "\n".join(lines(machine, "systemd-docker"))
+    assert "the engine makes no cgroups for its containers: its driver is 'none'" in said
+    assert 'Leave "native.cgroupdriver" out of daemon.json' in said
+    assert machine.run(f"{AS_USER} docker ps --all --quiet") == ""
+
+
+@pytest.mark.long
+@pytest.mark.machines(Spec("trixie-vm"))
+def test_a_users_own_engine_has_limits_at_both_levels_where_it_has_controllers(own_machine: Machine) -> None:
+    machine = own_machine
+    users_engine(machine)
+    above = ("MemoryMax=200M", "CPUQuota=80%", "TasksMax=90")
+    own_limits = {"memory.max": str(64 << 20), "pids.max": "40", "cpu.max": "50000 100000"}
+    options = "--rm --name web -m 64m --cpus .5 --pids-limit 40"
+    users_unit(machine, unit(TRAP, options=options, service=(*PATIENT, *above, "Delegate=yes")))
+    machine.run(f"{AS_USER} systemctl --user start web")
+
+    pid = machine.run(f"{AS_USER} docker inspect --format '{{{{.State.Pid}}}}' web")
+    own = place(machine, pid)
+    assert own.startswith(f"{USERS_UNIT}/payload.slice:docker:")
+    assert machine.run(f"{AS_USER} systemctl --user show -P MainPID web") == pid
+    assert kinds(machine, f"/sys/fs/cgroup{USERS_UNIT}") == {"domain"}
+    assert limits(machine, own) == own_limits
+    assert limits(machine, USERS_UNIT) == {
+        "memory.max": str(200 << 20), "pids.max": "90", "cpu.max": "80000 100000",
+    }  # fmt: skip
+    machine.run(f"{AS_USER} docker exec --detach web sleep 2222")
+    assert place(machine, machine.run("pgrep -x -f 'sleep 2222'")) == own
+    assert "sleep 2222" in machine.run(f"{AS_USER} docker top web")
+    is_frozen = f"grep -x 'frozen 1' '/sys/fs/cgroup{own}/cgroup.events'"
+    machine.run(f"{AS_USER} docker pause web; {is_frozen}; {AS_USER} docker unpause web")
+    assert eats(machine, "100M") == ATE_TOO_MUCH
+    machine.run(f"{AS_USER} systemctl --user set-property --runtime web MemoryMax=40M")
+    assert limits(machine, own) == own_limits
+    assert eats(machine, "50M") == ATE_TOO_MUCH
+    machine.run(f"{AS_USER} systemctl --user stop web; {AS_USER} systemctl --user revert web")
+
+    users_unit(machine, unit(TRAP, own="--adopt=move", options=options, service=(*PATIENT, "Delegate=yes")))
+    machine.run(f"{AS_USER} systemctl --user start web")
+    pid = machine.run(f"{AS_USER} docker inspect --format '{{{{.State.Pid}}}}' web")
+    assert place(machine, pid) == f"{USERS_UNIT}/payload"
+    assert limits(machine, f"{USERS_UNIT}/payload") == own_limits
+    machine.run(f"{AS_USER} systemctl --user stop web")
+
+    users_unit(machine, unit(TRAP, options=options, service=PATIENT))
+    assert machine.attempt(f"{AS_USER} systemctl --user start web").returncode != 0
+    said = "\n".join(lines(machine, "systemd-docker"))
+    assert "would lose its limits cpu.max '50000 100000', memory.max" in said
+    assert "Set Delegate=yes in the unit" in said
+    assert machine.run(f"{AS_USER} docker ps --all --quiet") == ""
+
+
+def eats(machine: Machine, size: str) -> int:
+    """The exit status of an exec'd process that does."""
+    return machine.attempt(f"{AS_USER} docker exec web {EATS.format(size)}").returncode
+
+
+def users_unit(machine: Machine, text: str) -> None:
+    machine.write("/home/user/.config/systemd/user/web.service", text)
+    machine.run(f"{AS_USER} systemctl --user daemon-reload")
+
+
+def users_engine(machine: Machine, arguments: str = "") -> None:
     """A user with a manager, and in it an engine with busybox:musl."""
     machine.run("test -e /dev/fuse || mknod /dev/fuse c 10 229; chmod 666 /dev/net/tun /dev/fuse")
     machine.run("useradd --create-home user; loginctl enable-linger user; systemctl start user@1000")
     machine.write("/home/user/.config/systemd/user/docker.service", ROOTLESS)
-    machine.run(f"chown -R user: /home/user/.config; {AS_USER} systemctl --user start docker")
+    settings = f"{AS_USER} systemctl --user set-environment ARGUMENTS='{arguments}'"
+    machine.run(f"chown -R user: /home/user/.config; {settings}; {AS_USER} systemctl --user start docker")
     image = images.busybox(machine.spec.suite).read_bytes()
     machine.run(f"{AS_USER} docker import --change 'CMD [\"sh\"]' - {images.BUSYBOX}", stdin=image)

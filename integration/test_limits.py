@@ -65,9 +65,9 @@ def limits(machine: Machine, cgroup: str) -> dict[str, str]:
     return dict(zip(LIMITS, values, strict=True))
 
 
-def kinds(machine: Machine) -> set[str]:
+def kinds(machine: Machine, directory: str = CGROUP) -> set[str]:
     """cgroup.type of all that is below the unit: "threaded" and "domain invalid" have no memory controller."""
-    return set(machine.run(f"find {CGROUP} -name cgroup.type -exec cat {{}} +").splitlines())
+    return set(machine.run(f"find {directory} -name cgroup.type -exec cat {{}} +").splitlines())
 
 
 def throttled(machine: Machine, cgroup: str) -> int:

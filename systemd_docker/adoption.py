@@ -56,9 +56,15 @@ STOP_TIMEOUT_SEC = 10
 SCOPE_MARGIN_SEC = 2
 """How much later than the engine the service manager kills a scope that is bound to its unit."""
 
-_ROOTLESS = "a rootless engine's containers can only be moved, and only into units of its user's manager"
+_ROOTLESS = "a rootless engine's containers can go only into units of its user's manager, and only with cgroup v2"
+
+_NO_CONTROLLERS = "the rootless engine has no controllers, and then leaves the cgroup to its runtime"
+
+_NO_CGROUPS = "the engine makes no cgroups for its containers: its driver is 'none'"
 
 _OTHERWISE = "Use --adopt=none."
+
+_USE_SYSTEMD = 'Leave "native.cgroupdriver" out of daemon.json, or use --adopt=none.'
 
 _USE_CGROUPFS = 'Set "exec-opts": ["native.cgroupdriver=cgroupfs"] in daemon.json, or use --adopt=none.'
 
@@ -123,7 +129,7 @@ def choose_adoptions(
             "not started as a systemd service, so there is no unit for the container to be part of",
             hint="Start it from a unit file or with systemd-run(1), or use --adopt=none.",
         )
-    not_parent = _parent_refusal(options, info) or _delegation_refusal(unit, properties)
+    not_parent = _parent_refusal(options, unit, info) or _delegation_refusal(unit, properties)
     not_move = _move_refusal(options, unit, info)
     ways: tuple[AdoptionPlan, ...] = ()
     if wanted != "move" and not not_parent:
@@ -198,20 +204,24 @@ def _beside(reason: str, options: RunOptions, unit: UnitContext, info: EngineInf
     return AdoptionPlan("none", reason, annotations=binding)
 
 
-def _parent_refusal(options: RunOptions, info: EngineInfo) -> tuple[str, str] | None:
+def _parent_refusal(options: RunOptions, unit: UnitContext, info: EngineInfo) -> tuple[str, str] | None:
     """(reason, remedy) why this engine cannot create this container inside the unit."""
     if options.given("cgroup-parent"):
         return "--cgroup-parent puts it elsewhere", "Leave --cgroup-parent out, or use --adopt=none."
-    if info.rootless:
+    if info.rootless and not (unit.is_user and unit.unified):
         return _ROOTLESS, ""
+    if info.cgroup_driver == "none":
+        return _NO_CGROUPS, _USE_SYSTEMD
+    if info.rootless and not info.has_limits:
+        return _NO_CONTROLLERS, ""
     if info.cgroup_driver == "cgroupfs":
         return None
     if info.cgroup_driver != "systemd":
         return f"the engine's cgroup driver is '{info.cgroup_driver}'", _USE_CGROUPFS
     if options.given("runtime"):
-        return "--runtime leaves no way past the engine's systemd cgroup driver", _USE_CGROUPFS
+        return "--runtime leaves no way past the engine's systemd cgroup driver", _other_driver(info)
     if info.default_runtime != "runc":
-        return f"the engine's default runtime is '{info.default_runtime}', not runc", _USE_CGROUPFS
+        return f"the engine's default runtime is '{info.default_runtime}', not runc", _other_driver(info)
     if 0 < info.major < SHIM_ENGINE_MAJOR and CONFIGURED_RUNTIME not in info.runtimes:
         reason = f"engine {info.version} with the systemd cgroup driver puts containers into slices only"
         return (
@@ -229,15 +239,22 @@ def _move_refusal(options: RunOptions, unit: UnitContext, info: EngineInfo) -> t
         return _ROOTLESS, ""
     if unit.is_user and not (info.rootless and unit.unified):
         return "a user's manager can move only its rootless engine's containers, and only with cgroup v2", ""
+    if info.cgroup_driver == "none":
+        return _NO_CGROUPS, _USE_SYSTEMD
     runtime = options.text("runtime") or info.default_runtime
     program = (info.runtimes.get(runtime) or runtime).rpartition("/")[2]
     if info.cgroup_driver == "systemd" and program in NEED_THE_SCOPE:
         reason = f"with {program} and the engine's systemd driver, docker exec fails once processes were moved"
-        return reason, _USE_CGROUPFS
+        return reason, _other_driver(info)
     if not unit.unified and info.cgroup_driver != "cgroupfs":
         reason = "with cgroup v1 and the engine's systemd driver, docker exec fails once processes were moved"
         return reason, "Use --adopt=parent, or --adopt=none."
     return None
+
+
+def _other_driver(info: EngineInfo) -> str:
+    """A rootless engine has systemd's or none."""
+    return _OTHERWISE if info.rootless else _USE_CGROUPFS
 
 
 def _delegation_refusal(unit: UnitContext, properties: UnitProperties) -> tuple[str, str] | None:

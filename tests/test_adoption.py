@@ -44,6 +44,8 @@ BOOKWORM = replace(TRIXIE, version="20.10.24+dfsg1")
 CONFIGURED = replace(BOOKWORM, runtimes={**BOOKWORM.runtimes, CONFIGURED_RUNTIME: "/r"})
 CGROUPFS = replace(BOOKWORM, cgroup_driver="cgroupfs")
 ROOTLESS = replace(TRIXIE, security_options=("name=rootless",))
+UNLIMITED = replace(ROOTLESS, has_limits=False)
+WITHOUT_CGROUPS = replace(UNLIMITED, cgroup_driver="none")
 FAST = replace(TRIXIE, runtimes={**TRIXIE.runtimes, "fast": "/usr/local/bin/crun"})
 NVIDIA = replace(TRIXIE, default_runtime="nvidia")
 
@@ -73,7 +75,11 @@ WAYS = [
     ("auto", V1, TRIXIE, [], [SHIM]),
     ("auto", V1, CGROUPFS, [], [PARENT, MOVE]),
     ("auto", USERS, TRIXIE, [], [SHIM]),
-    ("auto", USERS, ROOTLESS, [], [MOVE]),
+    ("auto", USERS, ROOTLESS, [], [SHIM, MOVE]),
+    ("auto", replace(USERS, is_delegated=False), ROOTLESS, [], [MOVE]),
+    ("auto", USERS, ROOTLESS, ["--runtime=nvidia"], [MOVE]),
+    ("auto", USERS, UNLIMITED, [], [MOVE]),
+    ("none", USERS, WITHOUT_CGROUPS, [], [NONE]),
     ("parent", UNIT, TRIXIE, [], [SHIM]),
     ("move", UNIT, TRIXIE, [], [MOVE]),
     ("move", V1, CGROUPFS, [], [MOVE]),
@@ -116,7 +122,11 @@ REFUSED = [
     # --adopt=, the unit, the engine, docker-run's words, the reason, the remedy
     ("auto", ALONE, TRIXIE, [], "not started as a systemd service", "systemd-run"),
     ("auto", UNIT, ROOTLESS, [], "rootless engine", "--adopt=none"),
-    ("parent", USERS, ROOTLESS, [], "a rootless engine's containers can only be moved", "--adopt=none"),
+    ("parent", USERS, UNLIMITED, [], "the rootless engine has no controllers", "--adopt=none"),
+    ("parent", replace(USERS, unified=False), ROOTLESS, [], "only with cgroup v2", "--adopt=none"),
+    ("parent", USERS, ROOTLESS, ["--runtime=nvidia"], "--runtime", "Use --adopt=none"),
+    ("auto", USERS, WITHOUT_CGROUPS, [], "makes no cgroups for its containers", "native.cgroupdriver"),
+    ("move", USERS, WITHOUT_CGROUPS, [], "makes no cgroups for its containers", "native.cgroupdriver"),
     ("move", replace(USERS, unified=False), ROOTLESS, [], "only with cgroup v2", "--adopt=none"),
     ("auto", V1, BOOKWORM, [], "slices only", CONFIGURED_RUNTIME),
     ("auto", USERS, BOOKWORM, [], "slices only", "cgroupfs"),

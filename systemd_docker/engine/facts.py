@@ -21,6 +21,7 @@ class EngineInfo:
 
     cgroup_driver: "systemd", "cgroupfs" or "none"; cgroup_version: "1" or "2".
     version:       e.g. "20.10.24+dfsg1".
+    has_limits:    whether it can limit memory or processes: a user's own engine may have no controllers.
     runtimes:      by the names that the engine's configuration lists, their programs, "" for none of its own.
     """
 
@@ -31,6 +32,7 @@ class EngineInfo:
     runtimes: Mapping[str, str]
     security_options: tuple[str, ...]
     live_restore: bool
+    has_limits: bool = True
 
     @property
     def major(self) -> int:
@@ -105,6 +107,7 @@ def engine_info(text: bytes) -> EngineInfo:
         runtimes={name: str(one.get("path", "")) for name, one in runtimes.items() if isinstance(one, dict)},
         security_options=tuple(str(option) for option in jsonobj.get_or(obj, "SecurityOptions", [])),
         live_restore=jsonobj.get_or(obj, "LiveRestoreEnabled", False),
+        has_limits=jsonobj.get_or(obj, "MemoryLimit", True) or jsonobj.get_or(obj, "PidsLimit", True),
     )
 
 
