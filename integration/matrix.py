@@ -1,6 +1,7 @@
 """The adoption matrix: which engine and which cgroups, and what holds then of a container that was adopted.
 
-test_adoption.py has a test per cell, the manual has the same table, and tests/test_manual.py holds them together.
+test_adoption.py has a test per cell, and test_limits.py where there are controllers. The manual has the same table,
+and tests/test_manual.py holds them together.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from integration.machine import Spec
+from integration.root import SUITES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,6 +52,7 @@ MOVED_V1 = Holds("move", execs="engine", health="engine")
 REFUSED = Holds("refused", *[""] * 11)
 
 MOVE = "--adopt=move"
+UNDELEGATED = "Delegate=no"
 CELLS: Mapping[tuple[Spec, str], Holds] = {
     (Spec("bookworm", "systemd"), ""): MOVED_FROM_SCOPE,
     (Spec("bookworm", "systemd"), MOVE): MOVED_FROM_SCOPE,
@@ -69,14 +72,20 @@ CELLS: Mapping[tuple[Spec, str], Holds] = {
     (Spec("trixie", "systemd", "hybrid"), MOVE): REFUSED,
     (Spec("trixie", "cgroupfs", "hybrid"), ""): PARENT,
     (Spec("trixie", "cgroupfs", "hybrid"), MOVE): MOVED_V1,
+    (Spec("trixie-vm"), ""): PARENT,
+    (Spec("trixie-vm"), MOVE): MOVED_FROM_SCOPE,
+    (Spec("trixie-vm"), UNDELEGATED): MOVED_FROM_SCOPE,
+    (Spec("trixie-vm", "cgroupfs"), ""): PARENT,
+    (Spec("trixie-vm", "cgroupfs"), MOVE): MOVED,
+    (Spec("trixie-vm", "cgroupfs"), UNDELEGATED): MOVED,
     (Spec("forky"), ""): PARENT,
     (Spec("forky"), MOVE): MOVED_FROM_SCOPE,
     (Spec("forky", "cgroupfs"), ""): PARENT,
     (Spec("forky", "cgroupfs"), MOVE): MOVED,
 }
-"""By machine, and --adopt= if not auto."""
+"""By machine, and --adopt= if not auto, or what the unit says of its delegation."""
 
-ENGINES = {"bookworm": "20.10", "trixie": "26.1", "forky": "28.5"}
+ENGINES = {"bookworm": "20.10", "trixie": "26.1", "trixie-vm": "26.1", "forky": "28.5"}
 KNOW_V1 = ("bookworm", "trixie")
 """systemd 258 has forgotten it."""
 TREES = {"unified": "v2", "hybrid": "v1 hybrid", "legacy": "v1"}
@@ -93,8 +102,10 @@ def table(cells: Mapping[tuple[Spec, str], Holds]) -> Iterator[str]:
     yield HEAD
     yield "|---" * (HEAD.count("|") - 1) + "|"
     for (spec, own), holds in cells.items():
-        where = f"{ENGINES[spec.suite]} {spec.cgroup_driver}, {TREES[spec.hierarchy]}"
-        adopted = f"{own.removeprefix('--adopt=') or 'auto'}: {holds.way}"
+        full = "full " if SUITES[spec.suite].has_kernel else ""
+        delegation = ", not delegated" if own == UNDELEGATED else ""
+        where = f"{ENGINES[spec.suite]} {spec.cgroup_driver}, {full}{TREES[spec.hierarchy]}{delegation}"
+        adopted = f"{'move' if own == MOVE else 'auto'}: {holds.way}"
         yield f"| {' | '.join((where, adopted, *_columns(holds)))} |"
 
 

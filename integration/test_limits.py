@@ -12,7 +12,8 @@ import shlex
 import pytest
 
 from integration.machine import Machine, Spec, poll
-from integration.test_adoption import chosen, lines, place
+from integration.matrix import MOVE, UNDELEGATED
+from integration.test_adoption import chosen, examine, lines, place
 from integration.test_run import TRAP, leader, unit
 
 pytestmark = [
@@ -105,6 +106,14 @@ def test_the_containers_limits_hold_and_the_units_above_them(machine: Machine) -
     machine.run("systemctl stop web")
     assert machine.show("web", "Result") == "success"
     machine.run("systemctl revert web")
+
+
+@pytest.mark.machines(Spec("trixie-vm"), pytest.param(Spec("trixie-vm", "cgroupfs"), marks=pytest.mark.long))
+@pytest.mark.parametrize(
+    "words", ["", pytest.param(MOVE, marks=pytest.mark.long), pytest.param(UNDELEGATED, marks=pytest.mark.long)]
+)
+def test_a_cell_of_the_matrix_with_controllers(machine: Machine, words: str) -> None:
+    examine(machine, words)
 
 
 @pytest.mark.long

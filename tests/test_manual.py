@@ -89,3 +89,12 @@ def test_no_cell_of_the_adoption_matrix_is_missing() -> None:
         if hierarchy == "unified" or suite in matrix.KNOW_V1:
             cells = [spec for spec, words in matrix.CELLS if words == own and spec.suite == suite]
             assert (driver, hierarchy) in {(spec.cgroup_driver, spec.hierarchy) for spec in cells}
+
+
+def test_no_cell_with_controllers_is_missing() -> None:
+    """Every engine on a kernel of its own, with either driver, delegated or not."""
+    suites = [suite for suite in root.TESTED if root.SUITES[suite].has_kernel]
+    for suite, driver, words in itertools.product(
+        suites, ("systemd", "cgroupfs"), ("", matrix.MOVE, matrix.UNDELEGATED)
+    ):
+        assert any((spec.suite, spec.cgroup_driver, said) == (suite, driver, words) for spec, said in matrix.CELLS)
