@@ -22,20 +22,21 @@ WORK_EVERYWHERE = [
     ("PrivateDevices=yes",),
     ("NoNewPrivileges=yes",),
     ("SystemCallFilter=@system-service", "SystemCallErrorNumber=EPERM"),
-    ("ProtectSystem=full", "ProtectHome=yes", "PrivateTmp=yes"),
+    ("ProtectSystem=strict", "ProtectHome=yes", "PrivateTmp=yes"),
     ("MemoryDenyWriteExecute=yes", "RestrictRealtime=yes", "LockPersonality=yes"),
 ]
 
-WORK_WITH_SUBGROUP = [
+WORK_WITH_DELEGATION = [
     ("User=daemon", "SupplementaryGroups=docker"),
     ("DynamicUser=yes", "SupplementaryGroups=docker"),
-    ("ProtectSystem=strict",),
-    ("ProtectControlGroups=yes",),
 ]
+"""systemd gives a delegated unit's cgroup to the unit's user."""
+
+WORK_WITH_SUBGROUP = [*WORK_WITH_DELEGATION, ("ProtectControlGroups=yes",)]
 
 
-def assert_adopted(machine: Machine, service: tuple[str, ...]) -> None:
-    machine.install_unit("web.service", unit(TRAP, service=service))
+def assert_adopted(machine: Machine, service: tuple[str, ...], own: str = "") -> None:
+    machine.install_unit("web.service", unit(TRAP, own=own, service=service))
     machine.run("systemctl start web")
     assert place(machine, leader(machine)).startswith("/system.slice/web.service/")
     machine.run("docker exec web true")
@@ -46,6 +47,16 @@ def assert_adopted(machine: Machine, service: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("service", WORK_EVERYWHERE, ids=" ".join)
 def test_what_the_wrapper_does_not_need_may_be_forbidden(machine: Machine, service: tuple[str, ...]) -> None:
     assert_adopted(machine, service)
+
+
+def test_the_cgroup_tree_is_no_part_of_a_system_that_is_protected(machine: Machine) -> None:
+    assert_adopted(machine, ("ProtectSystem=strict",), own="--adopt=move")
+
+
+@pytest.mark.parametrize("service", WORK_WITH_DELEGATION, ids=" ".join)
+def test_a_users_cgroup_is_the_users_own(machine: Machine, service: tuple[str, ...]) -> None:
+    machine.tolerate_journal(r"cannot read '/root/\.docker/config\.json', ignoring")
+    assert_adopted(machine, ("Delegate=yes", *service))
 
 
 @pytest.mark.machines(Spec("trixie"))

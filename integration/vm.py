@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 
 from integration import agent, cache, images, qemu
 from integration.leash import run_on_leash
-from integration.machine import Machine, Spec
+from integration.machine import COMMAND_TIMEOUT_SEC, Machine, Spec
 from integration.polling import poll
 from integration.root import SUITES, base_root
 from integration.states import engine_configuration, state_directory
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator, Sequence
 
     from integration.root import Suite
@@ -34,6 +35,9 @@ BOOT_TIMEOUT_SEC = 300
 """A cold one, on a machine that has much else to do; 35 s if it has nothing."""
 
 WARM_TIMEOUT_SEC = 60
+
+KNOCKS = 5
+"""How often a machine is asked that does not greet in time: one that is up may be that busy."""
 
 DISK_SIZE = "4G"
 
@@ -80,6 +84,17 @@ class VirtualMachine(Machine):
     def entering(self, argv: Sequence[str]) -> list[str]:
         client = [sys.executable, "-I", "-S", str(PROGRAM)]
         return ["nsenter", f"--target={self.launcher}", "--net", "--", *client, *argv]
+
+    def attempt(
+        self, command: str, *, stdin: bytes = b"", as_unit: bool = False, timeout_sec: int = COMMAND_TIMEOUT_SEC
+    ) -> subprocess.CompletedProcess[str]:
+        result = Machine.attempt(self, command, stdin=stdin, as_unit=as_unit, timeout_sec=timeout_sec)
+        for _ in range(KNOCKS - 1):
+            # The command is sent to who has greeted, and to nobody else.
+            if not (result.returncode == agent.NO_ANSWER and result.stderr.endswith("does not answer: timed out\n")):
+                break
+            result = Machine.attempt(self, command, stdin=stdin, as_unit=as_unit, timeout_sec=timeout_sec)
+        return result
 
     def reboot(self, *, reset: bool = False) -> None:
         boot = self.run("cat /proc/sys/kernel/random/boot_id")

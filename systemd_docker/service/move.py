@@ -75,7 +75,7 @@ def check(unit: UnitContext, cgroups: Sequence[str] = ()) -> None:
     if not os.access(f"{unit.cgroup.directory}/cgroup.procs", os.W_OK):
         raise AdoptionError(
             f"cannot move the container's processes: '{unit.cgroup.directory}' is not writable",
-            hint="Only root can, and only without ProtectControlGroups=yes and ProtectSystem=strict.",
+            hint="Only root can, and only without ProtectControlGroups=yes.",
         )
     if unit.unified and not unit.is_user:
         with _explained("cannot read the device filter of a cgroup"):
