@@ -114,6 +114,9 @@ THE_WRAPPER = (
     Fault("SIGSEGV to systemd-docker, --main-pid=wrapper", "kill -SEGV $WRAPPER", "failed/signal", "gone",
           own=WRAPPER_IS_MAIN, service=("LimitCORE=0",)),
     Fault("SIGTERM to systemd-docker", "kill -TERM $WRAPPER", "inactive/success", "gone"),
+    Fault("SIGTERM to systemd-docker, the payload exits with 3 when it is asked to stop", "kill -TERM $WRAPPER",
+          "failed/exit-code", "gone", payload=OBEYS.replace("exit 0", "exit 3"),
+          options="--rm --name web --stop-timeout 2"),
     Fault("SIGSTOP to systemd-docker for 3 s", "kill -STOP $WRAPPER; sleep 3; kill -CONT $WRAPPER", "active/success",
           "same"),
 )  # fmt: skip

@@ -201,6 +201,21 @@ def test_a_stop_signal_of_the_containers_own_reaches_it_once(machine: Machine, j
     assert journal.lines("web", "web") == ["quit 1"]
 
 
+@pytest.mark.parametrize("main_pid", ["container", "wrapper"])
+def test_a_payload_that_does_not_stop_is_asked_once(machine: Machine, journal: Journal, main_pid: str) -> None:
+    """By systemd: its SIGCONT, which comes along, is how systemd-docker knows."""
+    command = "trap 'echo asked' TERM; echo listening; while true; do sleep 0.1; done"
+    options = "--rm --name web --stop-timeout 1"
+    machine.install_unit("web.service", unit(command, options=options, own=f"--main-pid={main_pid}"))
+    machine.run("systemctl start web")
+    poll(lambda: journal.lines("web", "web") == ["listening"], what="the payload to listen")
+
+    machine.run("systemctl stop web")
+
+    assert machine.show("web", "Result") == "success"
+    assert journal.lines("web", "web").count("asked") == 1
+
+
 @pytest.mark.parametrize("kill_mode", ["control-group", "mixed", "process"])
 def test_a_payload_that_takes_its_time_to_stop_gets_it(machine: Machine, journal: Journal, kill_mode: str) -> None:
     command = "trap 'sleep 1; echo done; exit 0' TERM; while true; do sleep 0.1; done"

@@ -63,3 +63,29 @@ def test_an_engine_that_takes_requests_and_does_nothing_does_not_keep_the_payloa
         assert payload.returncode == -signal.SIGKILL
         requests.close()
         os.close(pidfd)
+
+
+@pytest.mark.parametrize(
+    ("came", "signals"),
+    [
+        ([signal.SIGTERM, signal.SIGCONT], ["KILL"]),
+        ([signal.SIGCONT, signal.SIGTERM], ["KILL"]),
+        ([signal.SIGTERM], ["TERM"]),
+    ],
+)
+def test_a_payload_is_asked_to_stop_where_the_manager_has_not_done_it(
+    engine: FakeEngine, came: list[int], signals: list[str]
+) -> None:
+    container = engine.add("web", script=Script(output=(), exit_code=None))
+    engine.begin(container)
+    loop = Loop()
+    requests = Requests(loop, engine.path, (1, 45))
+    record = held(id=container.id, manager_signals_payload=True, stop_timeout_sec=1, patience_sec=30)
+    stopper = Stopper(loop, record, requests)
+
+    for signo in came:
+        stopper.handle(signo)
+    loop.run_until(lambda: bool(container.signals) and not requests.are_open)
+
+    assert container.signals == signals
+    requests.close()

@@ -26,6 +26,8 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 ABORT_SIGNAL = signal.SIGABRT
 """What the service manager sends when nobody has said WATCHDOG=1 in time; systemd.kill(5), WatchdogSignal=."""
 
+CONTINUE_SIGNAL = signal.SIGCONT
+
 PASSED_ON = (
     signal.SIGHUP,
     signal.SIGQUIT,
@@ -33,7 +35,7 @@ PASSED_ON = (
     signal.SIGUSR2,
     signal.SIGWINCH,
     signal.SIGALRM,
-    signal.SIGCONT,
+    CONTINUE_SIGNAL,
     signal.SIGPWR,
 )
 """What is the payload's business; docker-run(1), --sig-proxy."""

@@ -3,6 +3,10 @@
 The payload is signalled once. With KillMode=control-group the service manager has done it already, when the signal is
 the one that the container wants: then only the deadline is watched. Everything else goes through the engine, which
 knows the container's stop signal and reaches the payload in every namespace.
+
+Who sends a signal we cannot see: Python has no signalfd(2). But with that of a stop systemd sends SIGCONT, to each
+process (unit_kill_context() in its unit.c), which neither kill(1) nor `systemctl kill` does. So where there was none
+and the payload still runs when its time is over, it may not have been asked: it is now, if the unit leaves time.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import time
 
 from systemd_docker import log
 from systemd_docker.service.held import NO_FD
-from systemd_docker.service.signals import ABORT_SIGNAL, STOP_SIGNALS
+from systemd_docker.service.signals import ABORT_SIGNAL, CONTINUE_SIGNAL, STOP_SIGNALS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
 
 ENGINE_GRACE_SEC = 2
 """How much later than asked for the engine may be with its SIGKILL before we do, if there is time."""
+
+CONTINUE_SEC = 1
+"""By how much the manager's SIGCONT may come before its signal to stop: who sleeps long gets both at once."""
 
 KILL_GRACE_SEC = 0.5
 """How long it may take to act on that before we do it without it: it may be frozen, and take every request."""
@@ -44,10 +51,13 @@ class Stopper:
         self.killed = False
         self._loop = loop
         self.deadline = 0.0
+        self._continued_at = 0.0
         self.held = held
         self.requests = requests
 
     def handle(self, signo: int) -> None:
+        if signo == CONTINUE_SIGNAL:
+            self._continued_at = time.monotonic()
         if signo == ABORT_SIGNAL:
             self._abort(signo)
         elif signo not in STOP_SIGNALS:
@@ -68,10 +78,23 @@ class Stopper:
 
     def _stop(self) -> None:
         timeout_sec = self.held.stop_timeout_sec
-        if self.held.manager_signals_payload:
-            self._loop.after(timeout_sec, self._kill)
+        if not self.held.manager_signals_payload:
+            self._stop_by_engine(timeout_sec)
             return
-        self._loop.after(min(timeout_sec + ENGINE_GRACE_SEC, self.held.patience_sec), self._kill)
+        earliest = time.monotonic() - CONTINUE_SEC
+        self._loop.after(timeout_sec, lambda: self._end_manager_stop(earliest))
+
+    def _end_manager_stop(self, earliest: float) -> None:
+        """earliest: when the manager's SIGCONT can have come, monotonic."""
+        left_sec = int(self.left_sec(self.held.stop_timeout_sec))
+        if self._continued_at >= earliest or left_sec < 1:
+            self._kill()
+        else:
+            log.notice(f"systemd does not stop container '{self.held.name}', so the engine is asked to")
+            self._stop_by_engine(left_sec)
+
+    def _stop_by_engine(self, timeout_sec: int) -> None:
+        self._loop.after(self.left_sec(timeout_sec + ENGINE_GRACE_SEC), self._kill)
         # The engine's SIGKILL is as much ours as one that we ask for: it comes by the deadline we set.
         self._loop.after(timeout_sec, self._expect_kill)
         self._ask(lambda engine: engine.stop(self.held.id, timeout_sec=timeout_sec))
