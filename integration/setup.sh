@@ -74,6 +74,7 @@ make_environment() {
 
 prepare() {
 	require_root
+	umask 022 # whatever the caller's: what is made here is a machine's, and read by its users
 	install_packages
 	make_environment
 	cd "$repository" || exit
