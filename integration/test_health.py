@@ -66,7 +66,9 @@ def test_systemd_restarts_what_was_killed_for_its_health(machine: Machine) -> No
     poll(lambda: machine.show("web", "NRestarts") == "1", what="the restart")
     wait_until(machine, "web", "active")
     assert leader(machine) != before
-    assert ", restart 1 of the unit, adoption" in machine.show("web", "StatusText")
+    poll(
+        lambda: ", restart 1 of the unit, adoption" in machine.show("web", "StatusText"), what="the count of restarts"
+    )
 
 
 def wait_until_it_rests(machine: Machine) -> str:
@@ -164,13 +166,16 @@ def test_a_container_that_stays_unhealthy_is_restarted_again(machine: Machine) -
     )
 
 
+def logged_adoption(machine: Machine) -> re.Match[str] | None:
+    lines = (record["MESSAGE"] for record in machine.journal("--identifier=systemd-docker"))
+    return next((found for line in lines if (found := re.search("adoption (parent|move), (.*)", line))), None)
+
+
 def test_the_status_of_a_container_that_says_nothing(machine: Machine) -> None:
     installed(machine, unit("trap 'exit 0' TERM; while true; do sleep 60 & wait; done"))
     machine.run("systemctl start web")
     container = machine.run("docker inspect --format '{{.Id}}' web")[:12]
-    machine.run("journalctl --sync")
-    lines = [record["MESSAGE"] for record in machine.journal("--identifier=systemd-docker")]
-    adoption = next(found for line in lines if (found := re.search("adoption (parent|move), (.*)", line)))
+    adoption = poll(lambda: logged_adoption(machine), what="the log line, which comes after READY=1 and STATUS=")
     steady = f"Container web ({container}) from busybox:musl, adoption {adoption[1]}: {adoption[2]}"
     assert machine.show("web", "StatusText") == steady
 

@@ -415,7 +415,7 @@ def test_a_wrapper_that_rests_misses_nothing(machine: Machine, journal: Journal)
     command = f'trap "{trap}" TERM; n=0; while true; do n=$((n+1)); echo $n; sleep 0.01 & wait $!; done'
     machine.install_unit("web.service", unit(command, options="--rm --init --name web"))
     machine.run("systemctl start web")
-    status = machine.show("web", "StatusText")
+    status = poll(lambda: machine.show("web", "StatusText"), what="a status, which comes after READY=1")
 
     resting(machine)
 
