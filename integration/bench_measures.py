@@ -25,7 +25,8 @@ PEAK = Measure("run --rm true, client's peak RSS", "kB")
 
 START = Measure("start of a unit until its payload runs", "ms")
 ACTIVE = Measure("start of a unit until it is active", "ms")
-OVERHEAD = Measure("start of a unit until it is active, beyond the engine's own time", "ms")
+EXECUTED = Measure("start of a unit until its program is executed: systemd's own time", "ms")
+OVERHEAD = Measure("start of a unit until it is active, beyond systemd's and the engine's own time", "ms")
 STOP = Measure("stop of a unit", "ms")
 
 JOURNAL_RATE = Measure("into the journal", "lines/s")
@@ -39,6 +40,9 @@ UNTIL_STOPPED = "trap 'exit 0' TERM; touch /bench/up/$INSTANCE; while true; do s
 SHARED = "--volume /run/bench:/bench --env INSTANCE=%i"
 ALONE = "--network none"
 """The engine sets up networks one after another: that is not what is measured with many."""
+
+BARE_UNIT = "bench-bare.service"
+"""A program that is active as soon as it is executed."""
 
 LINE_BYTES = 100
 SETTLE_SEC = 15
@@ -100,7 +104,7 @@ def start_and_stop(machine: Machine, figures: Figures, clients: Sequence[Client]
     for client in clients:
         machine.install_unit(f"{key(client)}@.service", client.unit(UNTIL_STOPPED, options=SHARED))
     # A unit that nothing active refers to is forgotten when it stops, and its time stamps with it.
-    known = " ".join(f"{key(client)}@one.service" for client in clients)
+    known = " ".join([BARE_UNIT, *(f"{key(client)}@one.service" for client in clients)])
     machine.install_unit("bench-memory.target", f"[Unit]\nAfter={known}\n")
     machine.run("systemctl start bench-memory.target")
 
@@ -124,17 +128,23 @@ def start_and_stop(machine: Machine, figures: Figures, clients: Sequence[Client]
 
 
 def beyond_the_engine(machine: Machine, figures: Figures, client: Client, rounds: int) -> None:
-    """Our starts, each beside one that the engine is asked for by a client that costs nothing."""
+    """Our starts, from exec on, each beside one that the engine is asked for by a client that costs nothing."""
     machine.copy(Path(__file__).parent / "bench_engine.py", "/run/bench/engine.py")
     words = f"{SHARED.replace('%i', 'engine')} {BUSYBOX} sleep 1000"
     request = machine.run(f"{client.program.removesuffix(' run')} --adopt=none --dry-run --print=api run {words}")
-    unit = f"{key(client)}@one.service"
+    bare = f"[Service]\nSlice={SLICE}\nType=exec\nExecStart=/usr/bin/busybox sleep 1000\n"
+    machine.install_unit(BARE_UNIT, f"[Unit]\nStartLimitIntervalSec=0\n{bare}")
+
+    def start_msec(unit: str) -> float:
+        machine.run(f"systemctl start {unit}; systemctl stop {unit}")
+        begin, active, _, _ = timestamps_usec(machine, unit)
+        return (active - begin) / 1e3
+
     for _ in range(rounds):
         engine_msec = float(machine.run(shlex.join(["python3", "/run/bench/engine.py", request])))
-        machine.run(f"systemctl start {unit}")
-        machine.run(f"systemctl stop {unit}")
-        begin, active, _, _ = timestamps_usec(machine, unit)
-        figures.add(OVERHEAD, client.name, (active - begin) / 1e3 - engine_msec)
+        executed_msec = start_msec(BARE_UNIT)
+        figures.add(EXECUTED, client.name, executed_msec)
+        figures.add(OVERHEAD, client.name, start_msec(f"{key(client)}@one.service") - executed_msec - engine_msec)
 
 
 def many(machine: Machine, figures: Figures, client: Client, units: int, *, idle_sec: int) -> None:

@@ -56,6 +56,11 @@ def decode(datagram: bytes) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
+def load() -> None:
+    """Import what sends, so that the first message does not wait for it."""
+    from systemd import _daemon  # noqa: F401
+
+
 class Notifier:
     """Our end towards the service manager; without one ($NOTIFY_SOCKET unset) every message goes nowhere, quietly."""
 

@@ -76,7 +76,7 @@ def start(
         # From here on a signal to stop is the container's business, and no longer a reason to give up at once.
         signals.patience_sec = prepared.plan.undo_sec
 
-    steps = Steps(pull, _import_the_rest, when_started)
+    steps = Steps(pull, lambda: _import_the_rest(unit), when_started)
     plan, container = _launch(prepared.engine, prepared.plan, unit, undo, steps)
     if cid_path:
         idfiles.write_cid_file(cid_path, container.id)
@@ -86,9 +86,13 @@ def start(
     return take_over(own, prepared, container, unit, undo, listener=listener, begin_nsec=begin_nsec)
 
 
-def _import_the_rest() -> None:
+def _import_the_rest(unit: UnitContext) -> None:
     """What is needed when the payload runs, and when it has ended: now it costs no time."""
+    from systemd_docker import sd_notify
     from systemd_docker.service import live, search, takeover  # noqa: F401
+
+    if unit.notify_socket:
+        sd_notify.load()
 
 
 def _listen(plan: LaunchPlan, undo: Undo) -> Listener | None:
