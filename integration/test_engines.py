@@ -22,6 +22,14 @@ pytestmark = [
 ]
 
 OTHER = {"other": {"path": "/usr/local/bin/other"}}
+LIAR = {"liar": {"path": "/usr/local/bin/liar"}}
+LIES = r"""#!/bin/sh
+bundle=$(printf '%s\n' "$@" | sed -n '/^--bundle$/{n;p}')
+[ ! "$bundle" ] || sed -i -E 's#("cgroupsPath":")[^"]*/([0-9a-f]{64})#\1/\2#' "$bundle/config.json"
+exec runc "$@"
+"""
+"""A runtime that makes the container's cgroup elsewhere than the engine says."""
+
 CRUN = {"crun": {"path": "/usr/bin/crun"}}
 
 
@@ -56,6 +64,21 @@ def test_another_runtime_is_the_containers_own(machine: Machine, own: str) -> No
     assert_adopted(
         machine, "move" if own or machine.spec.cgroup_driver == "systemd" else "parent", own, "--runtime other"
     )
+
+
+@pytest.mark.machines(Spec("trixie", "cgroupfs"))
+def test_a_container_that_is_not_where_it_should_be_does_not_run_on(machine: Machine) -> None:
+    machine.write("/usr/local/bin/liar", LIES, mode="755")
+    configure(machine, runtimes=LIAR)
+    machine.install_unit("web.service", unit(TRAP, options="--rm --name web --runtime liar"))
+    machine.expect_journal("the engine has put the container into '/[0-9a-f]{64}' instead of web.service's cgroup")
+
+    assert machine.attempt("systemctl start web").returncode != 0
+
+    assert machine.show("web", "ExecMainStatus") == "125"
+    assert machine.run("docker ps --all --quiet") == ""
+    assert any("--adopt=none" in line for line in lines(machine, "systemd-docker"))
+    machine.run("systemctl reset-failed web")
 
 
 @pytest.mark.machines(Spec("trixie", "cgroupfs", "hybrid"))
