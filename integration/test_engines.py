@@ -130,10 +130,10 @@ ExecStart=/usr/share/docker.io/contrib/dockerd-rootless.sh --iptables=false $ARG
 
 USERS_UNIT = "/user.slice/user-1000.slice/user@1000.service/app.slice/web.service"
 
-AS_USER = (
-    "setpriv --reuid=1000 --regid=1000 --init-groups env HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000"
-    " DOCKER_HOST=unix:///run/user/1000/docker.sock"
-)
+AS_SYSTEMS = "setpriv --reuid=1000 --regid=1000 --init-groups env HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000"
+"""A user, who speaks to the system's engine; and to one of their own."""
+
+AS_USER = f"{AS_SYSTEMS} DOCKER_HOST=unix:///run/user/1000/docker.sock"
 
 
 @pytest.mark.machines(Spec("trixie"))
@@ -162,6 +162,27 @@ def test_a_users_own_engine_is_for_the_users_units_only(own_machine: Machine) ->
     said = "\n".join(lines(machine, "systemd-docker"))
     assert "only into units of its user's manager" in said
     assert "--adopt=none" in said
+
+
+def test_the_systems_engine_runs_containers_in_a_users_units(own_machine: Machine) -> None:
+    """As somebody else than the user, whose manager may not signal them: the engine does."""
+    machine = own_machine
+    machine.run("useradd --create-home --groups docker user; loginctl enable-linger user")
+    machine.run("systemctl start user@1000")
+    users_unit(machine, unit(TRAP, service=("Delegate=yes",)))
+    machine.run(f"{AS_SYSTEMS} systemctl --user start web")
+
+    assert place(machine, leader(machine)).startswith(f"{USERS_UNIT}/")
+    assert machine.run(f"{AS_SYSTEMS} systemctl --user show -P MainPID web") != leader(machine)
+    assert "may not signal what the system's engine runs" in " ".join(lines(machine, "systemd-docker"))
+    machine.run(f"{AS_SYSTEMS} systemctl --user stop web")
+    assert machine.run("docker ps --all --quiet; find /sys/fs/cgroup -name web.service") == ""
+    assert machine.run(f"{AS_SYSTEMS} systemctl --user is-failed web || true") == "inactive"
+    assert "has not stopped in time" not in " ".join(lines(machine, "systemd-docker"))
+
+    users_unit(machine, unit(TRAP, own="--adopt=move", service=("Delegate=yes",)))
+    assert machine.attempt(f"{AS_SYSTEMS} systemctl --user start web").returncode != 0
+    assert "only its rootless engine's containers" in " ".join(lines(machine, "systemd-docker"))
 
 
 @pytest.mark.machines(Spec("trixie"))
@@ -232,7 +253,7 @@ def eats(machine: Machine, size: str) -> int:
 
 def users_unit(machine: Machine, text: str) -> None:
     machine.write("/home/user/.config/systemd/user/web.service", text)
-    machine.run(f"{AS_USER} systemctl --user daemon-reload")
+    machine.run(f"chown -R user: /home/user/.config; {AS_USER} systemctl --user daemon-reload")
 
 
 def users_engine(machine: Machine, arguments: str = "") -> None:

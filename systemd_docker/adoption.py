@@ -87,6 +87,7 @@ class AdoptionPlan:
     hint:           what would make a better way possible, "" for nothing.
     cgroup_parent, runtime: what the create request gets for that, "" for nothing.
     annotations:    (name, value) pairs for the create request.
+    is_foreign:     whether the service manager, a user's, may not signal the payload: the system's engine runs it.
     sweep:          whether the unit's processes have to leave the unit's own cgroup for SUPERVISOR first.
     cgroups:        the v1 hierarchies, besides systemd's, that "move" takes the processes over in; see --cgroups.
     """
@@ -99,6 +100,7 @@ class AdoptionPlan:
     annotations: tuple[tuple[str, str], ...] = ()
     sweep: bool = False
     cgroups: tuple[str, ...] = ()
+    is_foreign: bool = False
 
     @property
     def is_in_unit(self) -> bool:
@@ -144,6 +146,8 @@ def choose_adoptions(
     if not ways:
         reason, remedy = (not_move if wanted == "move" else not_parent) or ("", "")
         raise AdoptionError(f"cannot make the container part of {unit.name}: {reason}", hint=remedy or _OTHERWISE)
+    if unit.is_user and not info.rootless:
+        return tuple(replace(way, is_foreign=True) for way in ways)
     return ways
 
 
@@ -263,5 +267,7 @@ def _delegation_refusal(unit: UnitContext, properties: UnitProperties) -> tuple[
     reason = "systemd has not delegated its cgroup"
     if properties.is_transient:
         return reason, "Give systemd-run(1) the option --property=Delegate=yes."
+    if unit.is_user:
+        return reason, "Set Delegate=yes in the unit."
     generator = "systemd-docker-generator(8) does so for units that say nothing of Delegate="
     return reason, f"Set Delegate=yes in the unit; {generator}."

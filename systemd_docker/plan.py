@@ -189,8 +189,11 @@ def choose_main_pid(wanted: str, adoption: AdoptionPlan, properties: UnitPropert
 
     The wrapper has to speak for itself again when the leader is dead: with NotifyAccess=main nobody listens to it
     then. And with KillMode=mixed or process the service manager sends SIGKILL to the rest as soon as the main process
-    is signalled, because it does not wait for a process that is not its child.
+    is signalled, because it does not wait for a process that is not its child. A main process that it may not signal
+    it leaves behind.
     """
+    if adoption.is_foreign:
+        return False, "" if wanted == "wrapper" else "a user's manager may not signal what the system's engine runs"
     if wanted != "auto":
         return wanted == "container", ""
     if adoption.strategy == "none":
@@ -231,7 +234,7 @@ def undo_sec(properties: UnitProperties) -> float:
 
 def shares_manager_signals(adoption: AdoptionPlan, properties: UnitProperties) -> bool:
     """Whether what the service manager sends to the unit reaches the payload by itself."""
-    return adoption.strategy != "none" and properties.kill_mode == "control-group"
+    return adoption.strategy != "none" and not adoption.is_foreign and properties.kill_mode == "control-group"
 
 
 def manager_signals_payload(adoption: AdoptionPlan, properties: UnitProperties, stop_signal: str) -> bool:

@@ -156,11 +156,26 @@ def test_what_cannot_be_says_why_and_what_to_do(
     assert remedy in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("unit", "info", "expected"), [(USERS, TRIXIE, True), (USERS, ROOTLESS, False), (UNIT, TRIXIE, False)]
+)
+def test_a_users_manager_may_not_signal_what_the_systems_engine_runs(
+    unit: UnitContext, info: EngineInfo, *, expected: bool
+) -> None:
+    assert {way.is_foreign for way in choose("auto", unit, info)} == {expected}
+
+
 def test_a_unit_without_delegation_is_told_what_would_be_better() -> None:
     (way,) = choose("auto", UNDELEGATED, TRIXIE)
 
     assert "Delegate=yes" in way.hint
     assert not way.sweep
+
+
+def test_a_users_unit_is_not_told_of_the_systems_generator() -> None:
+    (way,) = choose("auto", replace(USERS, is_delegated=False), ROOTLESS)
+
+    assert way.hint == "Set Delegate=yes in the unit."
 
 
 def test_a_transient_unit_is_told_how_its_maker_says_so() -> None:

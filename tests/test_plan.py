@@ -131,6 +131,17 @@ def test_the_leader_is_main_where_that_can_work(
     assert made.passes_signals_on is not leader_is_main
 
 
+@pytest.mark.parametrize(("wanted", "hint"), [("auto", True), ("container", True), ("wrapper", False)])
+def test_a_payload_that_the_manager_may_not_signal_is_neither_main_nor_left_to_it(wanted: str, *, hint: bool) -> None:
+    made = make(own=f"--main-pid={wanted}", unit=replace(UNIT, is_user=True), info=SYSTEMD)
+
+    assert made.adoption.is_foreign
+    assert not made.leader_is_main
+    assert ("may not signal" in made.main_pid_hint) is hint
+    assert not plan.shares_manager_signals(made.adoption, PROPERTIES)
+    assert not plan.manager_signals_payload(made.adoption, PROPERTIES, "")
+
+
 def test_without_a_notification_socket_nobody_is_told_who_is_main() -> None:
     made = make(unit=replace(UNIT, notify_socket=""))
 
