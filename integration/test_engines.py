@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from integration import images
-from integration.machine import Spec
+from integration.machine import Spec, poll
 from integration.test_adoption import chosen, lines, place, whose
 from integration.test_limits import ATE_TOO_MUCH, EATS, PATIENT, kinds, limits
 from integration.test_run import TRAP, leader, unit
@@ -179,6 +179,11 @@ def test_the_systems_engine_runs_containers_in_a_users_units(own_machine: Machin
     assert machine.run("docker ps --all --quiet; find /sys/fs/cgroup -name web.service") == ""
     assert machine.run(f"{AS_SYSTEMS} systemctl --user is-failed web || true") == "inactive"
     assert "has not stopped in time" not in " ".join(lines(machine, "systemd-docker"))
+
+    users_unit(machine, unit(TRAP, service=("Delegate=yes", "ExecStopPost=-/usr/local/bin/systemd-docker rm")))
+    machine.run(f"{AS_SYSTEMS} systemctl --user start web")
+    machine.run(f"kill -KILL $({AS_SYSTEMS} systemctl --user show -P MainPID web)")
+    poll(lambda: machine.run("docker ps --all --quiet") == "", what="the helper to remove the container")
 
     users_unit(machine, unit(TRAP, own="--adopt=move", service=("Delegate=yes",)))
     assert machine.attempt(f"{AS_SYSTEMS} systemctl --user start web").returncode != 0
