@@ -121,7 +121,9 @@ def test_a_container_that_was_restarted_is_guarded(machine: Machine) -> None:
 
 
 def test_a_wrapper_killed_while_the_unit_stops_leaves_nothing(machine: Machine) -> None:
-    pid = start(machine, command="trap 'sleep 2; exit 0' TERM; while true; do sleep 0.1; done")
+    # systemd signals again who is born meanwhile.
+    stop = "stop() { trap '' TERM; sleep 2; exit 0; }; trap stop TERM"
+    pid = start(machine, command=f"{stop}; while true; do sleep 0.1; done")
     machine.run("systemctl --no-block stop web")
     poll(lambda: machine.show("web", "ActiveState") == "deactivating", what="the stop to begin")
 
