@@ -182,7 +182,8 @@ def test_oom_in_the_container_is_what_the_policy_says(machine: Machine, policy: 
 @pytest.mark.long
 def test_a_payload_that_eats_too_much_is_told_of_by_the_engine_and_the_unit(machine: Machine) -> None:
     eats = f"sleep 1; exec {EATS.format('100M')}"
-    machine.expect_journal("'web' ran out of memory and was killed")
+    # .State.OOMKilled, its word for it, the engine does not always have: of that and of the end it learns separately.
+    machine.tolerate_journal("'web' ran out of memory and was killed")
     machine.install_unit("web.service", unit(eats, options="--name web -m 40m", service=PATIENT))
     machine.run("systemctl start web")
 
