@@ -29,10 +29,9 @@ class Undo:
         return other
 
     def close(self) -> None:
-        while self._calls:
-            call = self._calls.pop()
+        if self._calls:
             try:
-                call()
+                self._calls.pop()()
             finally:
                 self.close()
 
