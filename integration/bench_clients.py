@@ -17,6 +17,9 @@ OURS, DOCKER, PODMAN, DRIVER = "systemd-docker run", "docker run", "podman run",
 ENGINE = "the engine alone"
 """No client: what it does for all of them."""
 
+COLUMNS = (OURS, DOCKER, PODMAN, DRIVER, ENGINE)
+"""Of the table and the picture, as far as they were measured."""
+
 SLICE = "bench.slice"
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from integration import bench_clients, bench_measures, product
-from integration.bench_clients import CLIENTS, DOCKER, DRIVER, ENGINE, OURS, PODMAN
+from integration.bench_clients import CLIENTS, COLUMNS, DOCKER, DRIVER, ENGINE, OURS
 from integration.bench_figures import Figures, Limit, table
 from integration.bench_plot import svg
 from integration.machine import Spec
@@ -127,7 +127,7 @@ def _about(versions: str) -> str:
 def _report(figures: Figures, about: str, output: Path | None) -> None:
     measured = {client for _, medians in figures.rows() for client in medians}
     print(about)
-    clients = [client for client in (OURS, DOCKER, PODMAN, DRIVER, ENGINE) if client in measured]
+    clients = [client for client in COLUMNS if client in measured]
     print(table(figures, clients, DOCKER))
     verdicts = [verdict for limit in LIMITS if (verdict := limit.judge(figures))]
     print("\n".join(verdicts))

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
     from integration.bench_figures import Figures
 
-COLORS = ("#1b6ca8", "#9aa0a6", "#892ca0", "#c98a1b")
+COLORS = ("#1b6ca8", "#9aa0a6", "#892ca0", "#c98a1b", "#3a7d44")
+"""The clients', in their order: no more than these can be told apart."""
 
 LABEL_PX, BAR_PX, GAP_PX, SCALE_PX, TOP_PX = 380, 13, 12, 160, 40
 
@@ -28,13 +29,14 @@ def svg(figures: Figures, clients: Sequence[str], base: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="11">',
         f'<rect {size} fill="white"/>',
     ]
-    for number, client in enumerate(clients):
-        lines.append(_text(LABEL_PX + number * 175, 16, client, COLORS[number]))
+    colors = dict(zip(clients, COLORS[: len(clients)], strict=True))
+    for number, (client, color) in enumerate(colors.items()):
+        lines.append(_text(LABEL_PX + number * 175, 16, client, color))
     top = TOP_PX
     for measure, medians in groups:
         lines.append(_text(LABEL_PX - 8, top + BAR_PX - 3, f"{measure.name} [{measure.unit}]", "black", anchor="end"))
         for client in (name for name in clients if name in medians):
-            lines += _bar(top, medians[client], medians[base], COLORS[clients.index(client)], measure.decimals)
+            lines += _bar(top, medians[client], medians[base], colors[client], measure.decimals)
             top += BAR_PX
         top += GAP_PX
     x = LABEL_PX + SCALE_PX
