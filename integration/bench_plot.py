@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 COLORS = ("#1b6ca8", "#9aa0a6", "#892ca0", "#c98a1b", "#3a7d44")
 """The clients', in their order: no more than these can be told apart."""
 
-LABEL_PX, BAR_PX, GAP_PX, SCALE_PX, TOP_PX = 380, 13, 12, 160, 40
+LABEL_PX, BAR_PX, GAP_PX, SCALE_PX, TOP_PX, CLIENT_PX = 380, 13, 12, 160, 40, 165
 
 MOST = 4.0
 """Times the base: longer bars are cut here, with their figure beside them."""
@@ -31,7 +31,7 @@ def svg(figures: Figures, clients: Sequence[str], base: str) -> str:
     ]
     colors = dict(zip(clients, COLORS[: len(clients)], strict=True))
     for number, (client, color) in enumerate(colors.items()):
-        lines.append(_text(LABEL_PX + number * 175, 16, client, color))
+        lines.append(_text(LABEL_PX + number * CLIENT_PX, 16, client, color))
     top = TOP_PX
     for measure, medians in groups:
         lines.append(_text(LABEL_PX - 8, top + BAR_PX - 3, f"{measure.name} [{measure.unit}]", "black", anchor="end"))
