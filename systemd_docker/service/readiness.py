@@ -6,23 +6,19 @@ from systemd_docker import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from systemd_docker.sd_notify import Notifier
 
 
 def tell(notifier: Notifier, **assignments: str | int) -> None:
-    """Plain assignments, in one datagram: tell(notifier, READY=1)."""
-    try:
-        notifier.notify(**assignments)
-    except OSError as error:
-        log.warning(f"cannot reach the service manager, ignoring: {error}")
+    """Assignments, in one datagram: tell(notifier, READY=1)."""
+    _try(lambda: notifier.notify(**assignments))
 
 
 def say_status(notifier: Notifier, text: str) -> None:
     """STATUS=, which `systemctl status` shows."""
-    try:
-        notifier.notify_text({"STATUS": text})
-    except OSError as error:
-        log.warning(f"cannot reach the service manager, ignoring: {error}")
+    tell(notifier, STATUS=text)
 
 
 def keep_alive(notifier: Notifier) -> None:
@@ -32,7 +28,11 @@ def keep_alive(notifier: Notifier) -> None:
 
 def extend_timeout(notifier: Notifier, extension_sec: int) -> None:
     """The start may take extension_sec longer, from now, than TimeoutStartSec= says; systemd 236."""
+    _try(lambda: notifier.notify_plain(EXTEND_TIMEOUT_USEC=extension_sec * 1_000_000))
+
+
+def _try(send: Callable[[], None]) -> None:
     try:
-        notifier.notify_plain(EXTEND_TIMEOUT_USEC=extension_sec * 1_000_000)
+        send()
     except OSError as error:
         log.warning(f"cannot reach the service manager, ignoring: {error}")
