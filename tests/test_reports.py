@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from systemd_docker.record import replace
+from systemd_docker.sd_notify import Listener
 from systemd_docker.service import held as held_room
 from systemd_docker.service.held import NO_FD
 from systemd_docker.service.loop import Loop
@@ -101,6 +102,28 @@ def test_a_change_that_was_missed_is_acted_on(bench: Bench, logged: Callable[[],
     bench.loop.run_until(lambda: bench.container.signals == ["KILL"])
     assert logged() == ["systemd-docker: container 'web' is unhealthy, killing it"]
     reports.close()
+
+
+@pytest.mark.parametrize(("since", "status"), [((), "runs"), ((b"STATUS=up",), "up"), ((b"READY=1",), "runs")])
+def test_what_the_dead_have_said_is_forgotten(
+    bench: Bench, tmp_path: Path, since: tuple[bytes, ...], status: str
+) -> None:
+    listener = Listener(str(tmp_path / "notify"))
+    quiet = replace(bench.held, healthcheck="", health="", payload_says_ready=True)
+    record = replace(quiet, notify_fd=listener.fileno(), steady_status="runs", status="old")
+    reports = bench.reports(record)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as payload:
+        payload.connect(str(tmp_path / "notify"))
+        payload.send(b"STATUS=ending")
+
+        reports.forget()
+
+        for message in since:
+            payload.send(message)
+        bench.says("STATUS=ending", *(message.decode() for message in since))
+    assert reports.now_held(record).status == status
+    reports.close()
+    listener.close()
 
 
 def at_rest(bench: Bench) -> Held:

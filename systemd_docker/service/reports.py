@@ -52,6 +52,15 @@ class Reports:
         if self._proxy is not None:
             self._proxy.drain()
 
+    def forget(self) -> None:
+        """The leader is dead: what it has said is not true any more, and what is said from now on is its successor's.
+
+        Now, and not when the successor is found: that one speaks as soon as it runs, while a busy service manager may
+        still be acting on the death.
+        """
+        self.drain()
+        self._status.text = self._status.steady
+
     def now_held(self, held: Held) -> Held:
         """held, with what has changed since it was made."""
         now = replace(held, status=self._status.text, health_fd=self._news_fd)

@@ -73,6 +73,8 @@ def search(
         nonlocal is_dead
         is_dead = True
         loop.unwatch(held.pidfd)
+        if reports is not None:
+            reports.forget()
         # The unit does not claim to run while nothing does.
         main_pid.take_back(STOPPING=1)
         longest_sec = STOPPED_RETURN_TIMEOUT_SEC if stopper.stopped_by else min(held.patience_sec, RETURN_TIMEOUT_SEC)
@@ -132,7 +134,7 @@ def _taken_up(held: Held, before: Held, unit: UnitContext, main_pid: MainPid) ->
     if not held.leader:
         return held
     log.info(f"container '{held.name}' was started again, with process {held.leader}")
-    held = _restarted(held, before)
+    held = replace(held, restarts=held.restarts + 1, health=held.health_found and "starting")
     if held.pid_file:
         try:
             idfiles.replace_pid_file(held.pid_file, held.leader)
@@ -149,9 +151,3 @@ def _taken_up(held: Held, before: Held, unit: UnitContext, main_pid: MainPid) ->
         main_pid.give(held.leader)
     Status(Notifier(held.notify_socket), held).say()
     return held
-
-
-def _restarted(held: Held, before: Held) -> Held:
-    """held once more: what the payload said before its restart is not true any more, what it has said since is."""
-    status = held.status if held.status != before.status else held.steady_status
-    return replace(held, restarts=held.restarts + 1, status=status, health=held.health_found and "starting")

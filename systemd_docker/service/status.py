@@ -20,11 +20,13 @@ class Status:
     It is said again when it changes, and nothing wakes us up in order to say it.
 
     text:   without what stands behind it.
+    steady: ours.
     health: the engine's word, "" for a container that has none.
     """
 
     def __init__(self, notifier: Notifier, held: Held) -> None:
         self.text = held.status
+        self.steady = held.steady_status
         self.health = held.health
         self._restarts = held.restarts
         self._notifier = notifier

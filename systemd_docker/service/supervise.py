@@ -197,8 +197,12 @@ class Supervisor:
         self._exit = None
 
     def _on_leader_death(self) -> None:
+        if self._is_dead:
+            return
         self._is_dead = True
         self._loop.unwatch(self._held.pidfd)
+        if self._reports is not None:
+            self._reports.forget()
         self._main_pid.take_back()
         self._limit_silence()
 
