@@ -92,7 +92,7 @@ def test_a_command_that_hangs_is_ended(machine: Machine) -> None:
     with pytest.raises(TimeoutError, match="sleep 4711"):
         machine.run("sleep 4711", timeout_sec=1)
 
-    assert machine.attempt("pgrep --exact sleep").returncode == 1
+    poll(lambda: machine.attempt("pgrep --exact sleep").returncode == 1, what="sleep to end")
 
 
 @with_kernels
