@@ -14,7 +14,7 @@ from integration.machine import Spec, poll
 from integration.matrix import CELLS, FOUND, MOVE, REFUSED, UNDELEGATED, Holds
 from integration.root import SUITES
 from integration.test_faults import set_live_restore
-from integration.test_run import NOTIFIER, TRAP, leader, resting, unit
+from integration.test_run import NOTIFIER, TRAP, leader, resting, running, unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -306,7 +306,7 @@ def test_bystanders_and_the_engine_are_not_moved(machine: Machine) -> None:
     assert whose(machine, "-x -f 'sleep 2222'", "unit") == "unit"
     assert {one: place(machine, one) for one in standing} == standing
     members = machine.run("cat /sys/fs/cgroup/system.slice/web.service/payload/cgroup.procs").split()
-    assert set(members) == {pid, machine.run("pgrep -x -f 'sleep 2222'")}
+    assert set(members) == {pid, running(machine, "sleep 2222")}
     machine.run("systemctl stop web; docker rm web")
     machine.run(f"kill {' '.join(set(standing) - {engine})}")
     machine.run(f"echo {engine} >/sys/fs/cgroup{where}/cgroup.procs")
@@ -382,7 +382,7 @@ def test_an_old_engine_uses_the_runtime_that_its_configuration_lists(machine: Ma
     assert chosen(machine) == "parent"
     assert place(machine, leader(machine)).startswith("/system.slice/web.service/payload.slice:docker:")
     machine.run("docker exec --detach web sleep 1234")
-    sleeper = poll(lambda: machine.attempt("pgrep -x -f 'sleep 1234'").stdout.strip(), what="the exec'd process")
+    sleeper = running(machine, "sleep 1234")
     assert place(machine, sleeper).startswith("/system.slice/web.service/")
     assert "sleep 1234" in machine.run("docker top web")
     machine.run("docker pause web; docker unpause web; docker update --cpu-shares 512 web")

@@ -6,7 +6,7 @@ import pytest
 
 from integration.machine import Machine, Spec, poll
 from integration.test_adoption import OPENS_FORBIDDEN, answer, chosen, lines
-from integration.test_run import TRAP, leader, unit
+from integration.test_run import TRAP, leader, running, unit
 
 pytestmark = [pytest.mark.integration, pytest.mark.machines(Spec("trixie", "cgroupfs", "hybrid"))]
 
@@ -34,7 +34,7 @@ def start(machine: Machine, own: str, *, options: str = "--rm --name web") -> li
     )
     machine.run("systemctl start web")
     assert chosen(machine) == "move"
-    return [places(machine, pid) for pid in (leader(machine), machine.run("pgrep -x -f 'sleep 1111'"))]
+    return [places(machine, pid) for pid in (leader(machine), running(machine, "sleep 1111"))]
 
 
 def controller(found: dict[str, str], name: str) -> str:

@@ -11,7 +11,7 @@ from integration import images
 from integration.machine import Spec, poll
 from integration.test_adoption import chosen, lines, place, whose
 from integration.test_limits import ATE_TOO_MUCH, EATS, PATIENT, kinds, limits
-from integration.test_run import TRAP, leader, unit
+from integration.test_run import TRAP, leader, running, unit
 
 if TYPE_CHECKING:
     from integration.machine import Machine
@@ -147,7 +147,7 @@ def test_a_users_own_engine_is_for_the_users_units_only(own_machine: Machine) ->
         machine.run(f"{AS_USER} systemctl --user start web")
 
         pid = machine.run(f"{AS_USER} docker inspect --format '{{{{.State.Pid}}}}' web")
-        assert place(machine, pid) == place(machine, machine.run("pgrep -x -f 'sleep 1111'")) == below
+        assert place(machine, pid) == place(machine, running(machine, "sleep 1111")) == below
         assert machine.run(f"{AS_USER} systemctl --user show -P MainPID web") == pid
         assert machine.run(f"{AS_USER} docker exec web echo hello") == "hello"
         machine.run(f"{AS_USER} systemctl --user stop web")
@@ -226,7 +226,7 @@ def test_a_users_own_engine_has_limits_at_both_levels_where_it_has_controllers(o
         "memory.max": str(200 << 20), "pids.max": "90", "cpu.max": "80000 100000",
     }  # fmt: skip
     machine.run(f"{AS_USER} docker exec --detach web sleep 2222")
-    assert place(machine, machine.run("pgrep -x -f 'sleep 2222'")) == own
+    assert place(machine, running(machine, "sleep 2222")) == own
     assert "sleep 2222" in machine.run(f"{AS_USER} docker top web")
     is_frozen = f"grep -x 'frozen 1' '/sys/fs/cgroup{own}/cgroup.events'"
     machine.run(f"{AS_USER} docker pause web; {is_frozen}; {AS_USER} docker unpause web")

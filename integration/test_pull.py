@@ -117,7 +117,7 @@ def test_a_stop_cancels_the_pull_and_leaves_nothing(machine: Machine, gone: None
     machine.run("systemctl start --no-block web")
     poll(lambda: "%" in machine.show("web", "StatusText"), what="the pull to begin")
 
-    machine.run("systemctl stop web", timeout_sec=5)
+    machine.run("systemctl stop web", timeout_sec=30)
 
     assert machine.show("web", "Result") == "success"
     assert machine.attempt(f"docker image inspect {IMAGE}").returncode != 0

@@ -59,6 +59,11 @@ def leader(machine: Machine, container: str = "web") -> str:
     return machine.run(f"docker inspect --format '{{{{.State.Pid}}}}' {container}")
 
 
+def running(machine: Machine, command: str) -> str:
+    """The PID of the process whose command line is just that, as soon as there is one."""
+    return poll(lambda: machine.attempt(f"pgrep -x -f '{command}'").stdout.strip(), what=f"'{command}' to run")
+
+
 def cgroup_of(machine: Machine, pid: str) -> str:
     return machine.run(f"grep ^0:: /proc/{pid}/cgroup").removeprefix("0::")
 
@@ -85,8 +90,8 @@ def test_a_unit_for_the_old_tool_works_word_for_word(machine: Machine, journal: 
     assert machine.show("docker-hello-world", "ActiveState") == "inactive"
     assert machine.show("docker-hello-world", "SubState") == "dead"
     assert machine.show("docker-hello-world", "Result") == "success"
-    # The shell ignores SIGTERM, as every PID 1 does that has no handler: the container's own 10 s are what it needs.
-    assert stop_sec < 10 + 2
+    # The shell ignores SIGTERM, as PID 1 does without a handler: it gets the container's 10 s, not the unit's 90.
+    assert 10 <= stop_sec < 45
 
 
 def test_the_template_runs_a_container_by_its_name(machine: Machine, journal: Journal) -> None:
@@ -110,7 +115,7 @@ def test_docker_keeps_working_on_the_container(machine: Machine) -> None:
 
     assert machine.run("docker exec web sh -c 'echo $((6 * 7))'") == "42"
     machine.run("docker exec --detach web sleep 1234")
-    sleeper = poll(lambda: machine.attempt("pgrep -x -f 'sleep 1234'").stdout.strip(), what="the exec'd process")
+    sleeper = running(machine, "sleep 1234")
     assert cgroup_of(machine, sleeper).startswith("/system.slice/web.service/")
     assert "sleep 1234" in machine.run("docker top web")
     assert machine.run("docker stats --no-stream --format '{{.Name}}' web") == "web"
