@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 
 PORT = 7000
 
-CGROUP = "/sys/fs/cgroup/commands"
+CGROUP = "commands"
 """Commands belong to no unit, as those that nsenter runs in other machines."""
+
+TREES = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd")
+"""Where systemd mounts the hierarchies that say whose a process is: cgroup v2, or those of hybrid and legacy."""
 
 GREETING = b"+"
 GREETING_TIMEOUT_SEC = 5
@@ -62,9 +65,11 @@ def serve() -> None:
 
 def _answer(connection: socket.socket) -> None:
     connection.sendall(GREETING)
-    os.makedirs(CGROUP, exist_ok=True)
-    with open(f"{CGROUP}/cgroup.procs", "w") as procs:
-        procs.write("0")
+    for tree in TREES:
+        if os.path.exists(f"{tree}/cgroup.procs"):
+            os.makedirs(f"{tree}/{CGROUP}", exist_ok=True)
+            with open(f"{tree}/{CGROUP}/cgroup.procs", "w") as procs:
+                procs.write("0")
     request = json.loads(_first_line(connection))
     process = subprocess.Popen(
         request["argv"],

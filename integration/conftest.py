@@ -87,7 +87,9 @@ def own_machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
 
 
 def _machine(spec: Spec) -> Iterator[Machine]:
-    if reason := missing_hierarchy(spec.hierarchy) or why_missing(SUITES[spec.suite]):
+    suite = SUITES[spec.suite]
+    reason = "" if suite.has_kernel else missing_hierarchy(spec.hierarchy)
+    if reason := reason or why_missing(suite):
         pytest.skip(reason)
     with product.installed(spec) as machine:
         yield machine

@@ -16,7 +16,7 @@ from integration.leash import launched
 from integration.polling import poll
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import TextIO
 
@@ -42,8 +42,10 @@ _CAPABILITIES = [{"capability": "x-ignore-shared", "state": True}]
 """The memory is a file already."""
 
 
-def _options(*, warm: bool) -> list[str]:
-    """warm: go on from the template's memory, changing neither it nor the disk; else boot, and write to both."""
+def _options(kernel_arguments: Sequence[str], *, warm: bool) -> list[str]:
+    """kernel_arguments: besides our own.
+    warm: go on from the template's memory, changing neither it nor the disk; else boot, and write to both.
+    """
     memory = f"id=ram,size={MEMORY},mem-path={TEMPLATE}/memory,share={'off' if warm else 'on'}"
     disk = f"id=disk,file={TEMPLATE}/disk,format=raw,if=none,cache=unsafe,snapshot={'on' if warm else 'off'}"
     options = [
@@ -54,14 +56,16 @@ def _options(*, warm: bool) -> list[str]:
         "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{PORT}-:{PORT}",
         "-device", "virtio-net-pci,netdev=net,romfile=",
         "-serial", f"file:{STATE}/console", "-qmp", f"unix:{STATE}/monitor,server=on,wait=off",
-        "-kernel", "/vmlinuz", "-initrd", "/initrd.img", "-append", " ".join(KERNEL_ARGUMENTS),
+        "-kernel", "/vmlinuz", "-initrd", "/initrd.img", "-append", " ".join((*KERNEL_ARGUMENTS, *kernel_arguments)),
     ]  # fmt: skip
     return [*options, *(("-incoming", "defer") if warm else ("-no-reboot",))]
 
 
-def emulator(root: Path, state: Path, template: Path, *, warm: bool) -> AbstractContextManager[int]:
+def emulator(
+    root: Path, state: Path, template: Path, kernel_arguments: Sequence[str], *, warm: bool
+) -> AbstractContextManager[int]:
     """Run QEMU; yield the PID that ends with it, and it with that. The PID's network namespace is QEMU's."""
-    words = [str(state), str(root), str(template), *_options(warm=warm)]
+    words = [str(state), str(root), str(template), *_options(kernel_arguments, warm=warm)]
     return launched(LAUNCH, words, state / "emulator", unshare=["--net"])
 
 
@@ -116,6 +120,6 @@ def _is_saved(state: Path) -> bool:
     return status == "completed"
 
 
-def recipe() -> tuple[object, ...]:
+def recipe(kernel_arguments: Sequence[str]) -> tuple[object, ...]:
     """What a saved machine depends on."""
-    return tuple(_options(warm=False)), LAUNCH.read_text()
+    return tuple(_options(kernel_arguments, warm=False)), LAUNCH.read_text()

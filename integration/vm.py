@@ -27,9 +27,9 @@ from integration.states import engine_configuration, state_directory
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from integration.root import Suite
+    from integration.cgroups import Hierarchy
 
 BOOT_TIMEOUT_SEC = 300
 """A cold one, on a machine that has much else to do; 35 s if it has nothing."""
@@ -56,6 +56,14 @@ KillMode=process
 WantedBy=multi-user.target
 """
 """10.0.2.15 is where QEMU forwards the port to."""
+
+_V1 = ("SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1", "systemd.unified_cgroup_hierarchy=0")
+KERNEL_ARGUMENTS: Mapping[Hierarchy, Sequence[str]] = {
+    "unified": (),
+    "hybrid": _V1,
+    "legacy": (*_V1, "systemd.legacy_systemd_cgroup_controller=1"),
+}
+"""By which systemd mounts its cgroups; systemd(1), NEWS of systemd 256."""
 
 MODULES = (
     "overlay", "br_netfilter", "veth", "virtio_net", "nf_tables", "nft_compat", "xt_conntrack", "xt_MASQUERADE",
@@ -111,7 +119,7 @@ class VirtualMachine(Machine):
 @contextlib.contextmanager
 def booted(spec: Spec) -> Iterator[Machine]:
     """A machine that goes on from its suite's template; killed on the way out."""
-    base = template(SUITES[spec.suite])
+    base = template(spec.suite, spec.hierarchy)
     with cache.in_use(base), _running(spec, base, warm=True) as machine:
         machine.run(f"date --set=@{time.time()}; hostname {machine.name}")
         if spec.driver:
@@ -120,22 +128,25 @@ def booted(spec: Spec) -> Iterator[Machine]:
         yield machine
 
 
-def template(suite: Suite) -> Path:
-    """The directory of the suite's memory and disk; a first call takes a minute, and more for the base root."""
-    root = base_root(suite)
-    image = images.busybox(suite.name)
-    recipe = cache.digest(root.name, image.name, AGENT_UNIT, PROGRAM.read_text(), MODULES, qemu.recipe(), _MAKE_DISK)
-    return cache.entry(f"template-{suite.name}", recipe, lambda path: _bake(suite, path))
+def template(suite: str, hierarchy: Hierarchy = "unified") -> Path:
+    """The directory of such a machine's memory and disk; a first call takes a minute, and more for the base root."""
+    root = base_root(SUITES[suite])
+    image = images.busybox(suite)
+    emulator = qemu.recipe(KERNEL_ARGUMENTS[hierarchy])
+    recipe = cache.digest(root.name, image.name, AGENT_UNIT, PROGRAM.read_text(), MODULES, emulator, _MAKE_DISK)
+    spec = Spec(suite, hierarchy=hierarchy)
+    return cache.entry(f"template-{spec}", recipe, lambda path: _bake(spec, path))
 
 
-def _bake(suite: Suite, path: Path) -> None:
+def _bake(spec: Spec, path: Path) -> None:
     path.mkdir()
     seed = path / "seed"
-    _write_seed(seed, Spec(suite.name))
-    with cache.in_use(base_root(suite)):
-        run_on_leash(["sh", "-euc", _MAKE_DISK, "disk", str(seed), str(base_root(suite)), str(path), DISK_SIZE])
+    _write_seed(seed, spec)
+    root = base_root(SUITES[spec.suite])
+    with cache.in_use(root):
+        run_on_leash(["sh", "-euc", _MAKE_DISK, "disk", str(seed), str(root), str(path), DISK_SIZE])
     shutil.rmtree(seed)
-    with _running(Spec(suite.name), path, warm=False) as machine:
+    with _running(spec, path, warm=False) as machine:
         machine.run("systemctl is-system-running --wait", timeout_sec=BOOT_TIMEOUT_SEC)
         images.load_busybox(machine)
         # What a first container reads from the disk is in the memory of every machine then.
@@ -168,7 +179,7 @@ def _running(spec: Spec, base: Path, *, warm: bool) -> Iterator[VirtualMachine]:
     with (
         cache.in_use(root),
         state_directory(spec) as state,
-        qemu.emulator(root, state, base, warm=warm) as launcher,
+        qemu.emulator(root, state, base, KERNEL_ARGUMENTS[spec.hierarchy], warm=warm) as launcher,
     ):
         machine = VirtualMachine(state.name, spec, state, launcher)
         if warm:
@@ -199,4 +210,4 @@ def _wait(machine: VirtualMachine, is_up: Callable[[], bool], timeout_sec: int) 
 
 
 if __name__ == "__main__":
-    print(template(SUITES["trixie-vm"]))
+    print(template("trixie-vm"))
