@@ -94,9 +94,6 @@ def examine(machine: Machine, words: str) -> None:
     """Where everybody is, what docker can do, whose line is whose, how it ends: see integration/matrix.py."""
     expected = CELLS[machine.spec, words]
     delegation, own = ((words,), "") if words == UNDELEGATED else ((), words)
-    if machine.spec.hierarchy == "legacy":
-        # A machine's systemd is not told that a cgroup is empty, the release agent is the host's: it sees children.
-        own = f"{own} --main-pid=wrapper"
     slow = machine.slowness
     options = CONTAINER.format(stop_sec=5 * slow, health_sec=2 * slow)
     service = (f"TimeoutStartSec={30 * slow}", *delegation)

@@ -144,6 +144,14 @@ class Hierarchies:
     def is_unified(self) -> bool:
         return bool(self.unified)
 
+    def beside_of(self, own: Cgroup) -> Cgroup | None:
+        """In the hybrid set-up, the cgroup of a unit of systemd's in the v2 tree as well; None where it has none."""
+        twin = Cgroup(self.beside, own.path)
+        return twin if self.beside and os.path.isdir(twin.directory) else None
+
+    def is_v1_alone(self, own: Cgroup) -> bool:
+        return bool(self.systemd) and self.beside_of(own) is None
+
     def of_service(self, proc_cgroup: str) -> Cgroup:
         """The cgroup, in systemd's hierarchy, of a process whose /proc/PID/cgroup reads proc_cgroup.
 

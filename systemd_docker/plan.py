@@ -148,7 +148,7 @@ def _launch_plan(
     plain: bool,
     otherwise: LaunchPlan | None,
 ) -> LaunchPlan:
-    leader_is_main, hint = choose_main_pid(own.main_pid, adoption, properties)
+    leader_is_main, hint = choose_main_pid(own.main_pid, adoption, unit, properties)
     leader_is_main = leader_is_main and bool(unit.notify_socket)
     ready = _READY_WHEN[own.sdnotify]
     watchdog = choose_watchdog(own.watchdog, ready, unit)
@@ -184,13 +184,16 @@ def _launch_plan(
     )
 
 
-def choose_main_pid(wanted: str, adoption: AdoptionPlan, properties: UnitProperties) -> tuple[bool, str]:
+def choose_main_pid(
+    wanted: str, adoption: AdoptionPlan, unit: UnitContext, properties: UnitProperties
+) -> tuple[bool, str]:
     """(whether the leader becomes the main process, what keeps it from that although nobody asked for it).
 
     The wrapper has to speak for itself again when the leader is dead: with NotifyAccess=main nobody listens to it
     then. And with KillMode=mixed or process the service manager sends SIGKILL to the rest as soon as the main process
-    is signalled, because it does not wait for a process that is not its child. A main process that it may not signal
-    it leaves behind.
+    is signalled, because it does not wait for a process that is not its child. Nor does it for anybody else of
+    a delegated unit where only the release agent of cgroup v1 could tell it that all are gone: then SIGKILL comes as
+    soon as the main process has ended. A main process that it may not signal it leaves behind.
     """
     if adoption.is_foreign:
         return False, "" if wanted == "wrapper" else "a user's manager may not signal what the system's engine runs"
@@ -202,6 +205,8 @@ def choose_main_pid(wanted: str, adoption: AdoptionPlan, properties: UnitPropert
         return False, "NotifyAccess=all would make the container's process the unit's main process"
     if properties.kill_mode != "control-group":
         return False, "KillMode=control-group would make the container's process the unit's main process"
+    if unit.is_v1_alone:
+        return False, "with cgroup v1 alone systemd waits for nobody but the main process"
     return True, ""
 
 

@@ -58,6 +58,7 @@ class UnitContext:
     is_user:        whether the manager is a user's (`systemctl --user`).
     is_delegated:   whether systemd marked that cgroup as delegated.
     unified:        whether systemd's hierarchy is cgroup v2.
+    is_v1_alone:    whether systemd keeps its units in cgroup v1 alone, not in the hybrid set-up's v2 tree as well.
     invocation_id:  32 hex digits, or "".
     notify_socket:  $NOTIFY_SOCKET, or "".
     watchdog_usec:  $WATCHDOG_USEC where it is meant for us, else 0.
@@ -70,6 +71,7 @@ class UnitContext:
     is_user: bool
     is_delegated: bool
     unified: bool
+    is_v1_alone: bool
     invocation_id: str
     notify_socket: str
     watchdog_usec: int
@@ -135,14 +137,15 @@ def read_unit(environ: Mapping[str, str] | None = None, proc: str = "/proc") -> 
     """Read the context of this process; environ is os.environ unless a test says otherwise."""
     if environ is None:
         environ = dict(os.environ)
-    name, service_cgroup, unified = _read_service(proc)
+    name, service_cgroup, hierarchies = _read_service(proc)
     journal_stream = environ.get("JOURNAL_STREAM", "")
     return UnitContext(
         name=name,
         cgroup=service_cgroup,
         is_user=service_cgroup is not None and "/user@" in service_cgroup.path,
         is_delegated=service_cgroup is not None and service_cgroup.is_delegated(),
-        unified=unified,
+        unified=hierarchies.is_unified,
+        is_v1_alone=service_cgroup is not None and hierarchies.is_v1_alone(service_cgroup),
         invocation_id=environ.get("INVOCATION_ID", ""),
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
         watchdog_usec=_watchdog_usec(environ),
@@ -223,19 +226,19 @@ def parse_timespan_usec(text: str) -> int:
     return total_usec if text.strip() else INFINITY_USEC
 
 
-def _read_service(proc: str) -> tuple[str, cgroup.Cgroup | None, bool]:
-    """The unit's name and cgroup, as UnitContext has them, and whether systemd's hierarchy is cgroup v2."""
+def _read_service(proc: str) -> tuple[str, cgroup.Cgroup | None, cgroup.Hierarchies]:
+    """The unit's name and cgroup, as UnitContext has them, and the hierarchies that there are."""
     try:
         hierarchies = cgroup.read_hierarchies(proc)
     except (LookupError, OSError):
         # No cgroup filesystem in sight: whoever started us, no service manager did.
-        return "", None, False
+        return "", None, cgroup.Hierarchies("", "")
     try:
         own = hierarchies.of_service(cgroup.read_proc_cgroup("self", proc))
     except (LookupError, OSError):
-        return "", None, hierarchies.is_unified
+        return "", None, hierarchies
     name, path = service_of(own.path)
-    return name, cgroup.Cgroup(own.mount, path) if name else None, hierarchies.is_unified
+    return name, cgroup.Cgroup(own.mount, path) if name else None, hierarchies
 
 
 def _watchdog_usec(environ: Mapping[str, str]) -> int:

@@ -22,6 +22,7 @@ UNIT = UnitContext(
     is_user=False,
     is_delegated=True,
     unified=True,
+    is_v1_alone=False,
     invocation_id="0" * 32,
     notify_socket="",
     watchdog_usec=0,

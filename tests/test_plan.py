@@ -19,6 +19,7 @@ UNIT = UnitContext(
     is_user=False,
     is_delegated=True,
     unified=True,
+    is_v1_alone=False,
     invocation_id="0123456789abcdef0123456789abcdef",
     notify_socket="/run/systemd/notify",
     watchdog_usec=0,
@@ -129,6 +130,20 @@ def test_the_leader_is_main_where_that_can_work(
     assert hint in made.main_pid_hint
     assert bool(hint) == bool(made.main_pid_hint)
     assert made.passes_signals_on is not leader_is_main
+
+
+@pytest.mark.parametrize(
+    ("wanted", "leader_is_main", "hint"),
+    [("auto", False, "cgroup v1 alone"), ("wrapper", False, ""), ("container", True, "")],
+)
+def test_where_only_a_release_agent_could_tell_of_the_end_we_stay_main(
+    wanted: str, *, leader_is_main: bool, hint: str
+) -> None:
+    made = make(own=f"--main-pid={wanted}", unit=replace(UNIT, unified=False, is_v1_alone=True))
+
+    assert made.leader_is_main is leader_is_main
+    assert hint in made.main_pid_hint
+    assert bool(hint) == bool(made.main_pid_hint)
 
 
 @pytest.mark.parametrize(("wanted", "hint"), [("auto", True), ("container", True), ("wrapper", False)])

@@ -12,9 +12,9 @@ from systemd_docker.unit import INFINITY_USEC, UnitProperties
 MOUNTINFO = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
 
 
-def fake_proc(directory: Path, cgroup_text: str) -> str:
+def fake_proc(directory: Path, cgroup_text: str, mountinfo: str = MOUNTINFO) -> str:
     (directory / "self").mkdir()
-    (directory / "self/mountinfo").write_text(MOUNTINFO)
+    (directory / "self/mountinfo").write_text(mountinfo)
     (directory / "self/cgroup").write_text(cgroup_text)
     return str(directory)
 
@@ -60,6 +60,26 @@ def test_everything_is_read_once(tmp_path: Path) -> None:
     assert context.runtime_directory == "/run/web"
     assert context.docker_config_path == "/etc/docker-cli/config.json"
     assert context.engine_address == "unix:///var/run/docker.sock"
+
+
+@pytest.mark.parametrize(
+    ("mounted", "unified", "is_v1_alone"),
+    [(("cgroup2",), True, False), (("cgroup",), False, True), (("cgroup", "cgroup2"), False, False)],
+)
+@pytest.mark.parametrize("is_systemds", [True, False], ids=["systemd's", "another's"])
+def test_who_keeps_the_unit_in_which_tree(
+    tmp_path: Path, mounted: tuple[str, ...], *, unified: bool, is_v1_alone: bool, is_systemds: bool
+) -> None:
+    options = {"cgroup": "rw,name=systemd", "cgroup2": "rw"}
+    mountinfo = "".join(f"31 30 0:2 / {tmp_path}/{kind} rw - {kind} none {options[kind]}\n" for kind in mounted)
+    proc = fake_proc(tmp_path, "1:name=systemd:/web.service\n0::/web.service\n", mountinfo)
+    if is_systemds:
+        (tmp_path / "cgroup2/web.service").mkdir(parents=True)
+
+    context = unit.read_unit({}, proc)
+
+    assert context.unified is unified
+    assert context.is_v1_alone is (is_v1_alone or (not unified and not is_systemds))
 
 
 def test_a_shell_is_no_service(tmp_path: Path) -> None:

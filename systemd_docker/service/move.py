@@ -330,9 +330,8 @@ def _places(cgroups: Sequence[str], own: Cgroup, leader: int) -> tuple[Cgroup, .
 def _take_over_v1(source: Cgroup, own: Cgroup, hierarchies: Hierarchies, places: tuple[Cgroup, ...]) -> None:
     """systemd's hierarchy, the v2 one beside it, and places; not frozen: nothing is lost by who forks meanwhile."""
     deadline = time.monotonic() + MOVE_TIMEOUT_SEC
-    beside = Cgroup(hierarchies.beside, own.path)
-    has_beside = bool(hierarchies.beside) and os.path.isdir(beside.directory)
-    _move_all(source, (*places, *((beside,) if has_beside else ()), own), deadline)
+    beside = hierarchies.beside_of(own)
+    _move_all(source, (*places, *((beside,) if beside else ()), own), deadline)
 
 
 @contextlib.contextmanager
