@@ -63,7 +63,7 @@ ROOTLESS = ("rootlesskit", "slirp4netns", "uidmap", "fuse-overlayfs", "dbus-user
 SUITES = {
     suite.name: suite
     for suite in (
-        Suite("bookworm", (), "cgroupfs"),  # systemd 252, Engine 20.10
+        Suite("bookworm", ROOTLESS, "cgroupfs"),  # systemd 252, Engine 20.10
         Suite("trixie", ("docker-cli", "crun", *ROOTLESS), "systemd"),  # systemd 257, Engine 26.1
         Suite("forky", ("docker-cli",), "systemd"),  # systemd 262, Engine 28.5
         Suite("trixie-podman", ("docker-cli", "podman", "crun", "netavark", "nftables"), "systemd"),

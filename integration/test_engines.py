@@ -136,7 +136,7 @@ AS_SYSTEMS = "setpriv --reuid=1000 --regid=1000 --init-groups env HOME=/home/use
 AS_USER = f"{AS_SYSTEMS} DOCKER_HOST=unix:///run/user/1000/docker.sock"
 
 
-@pytest.mark.machines(Spec("trixie"))
+@pytest.mark.machines(Spec("trixie"), Spec("bookworm"))
 def test_a_users_own_engine_is_for_the_users_units_only(own_machine: Machine) -> None:
     machine = own_machine
     users_engine(machine)
@@ -190,7 +190,7 @@ def test_the_systems_engine_runs_containers_in_a_users_units(own_machine: Machin
     assert "only its rootless engine's containers" in " ".join(lines(machine, "systemd-docker"))
 
 
-@pytest.mark.machines(Spec("trixie"))
+@pytest.mark.machines(Spec("trixie"), Spec("bookworm"))
 def test_a_users_own_engine_without_cgroups_is_refused(own_machine: Machine) -> None:
     """What comes of one that is told to use cgroupfs: its containers are in its own unit's cgroup."""
     machine = own_machine
@@ -202,6 +202,23 @@ def test_a_users_own_engine_without_cgroups_is_refused(own_machine: Machine) -> 
     said = "\n".join(lines(machine, "systemd-docker"))
     assert "the engine makes no cgroups for its containers: its driver is 'none'" in said
     assert 'Leave "native.cgroupdriver" out of daemon.json' in said
+    assert machine.run(f"{AS_USER} docker ps --all --quiet") == ""
+
+
+@pytest.mark.machines(Spec("trixie", "cgroupfs", "hybrid"), Spec("bookworm", "cgroupfs", "hybrid"))
+def test_a_users_own_engine_is_refused_with_cgroup_v1(own_machine: Machine) -> None:
+    machine = own_machine
+    users_engine(machine)
+    users_unit(machine, unit(TRAP, service=("Delegate=yes",)))
+
+    assert machine.attempt(f"{AS_USER} systemctl --user start web").returncode != 0
+
+    said = "\n".join(lines(machine, "systemd-docker"))
+    assert "only with cgroup v2" in said
+    assert "--adopt=none" in said
+    users_unit(machine, unit(TRAP, own="--adopt=none"))
+    machine.run(f"{AS_USER} systemctl --user start web; {AS_USER} systemctl --user stop web")
+    assert machine.run(f"{AS_USER} systemctl --user show -P Result web") == "success"
     assert machine.run(f"{AS_USER} docker ps --all --quiet") == ""
 
 
