@@ -75,9 +75,8 @@ def announce(notifier: Notifier, *, leader: int, is_ready: bool) -> None:
     assignments: dict[str, str | int] = {"MAINPID": leader} if leader else {}
     if is_ready:
         assignments["READY"] = 1
-    if not assignments:
-        return
-    try:
-        notifier.notify(**assignments)
-    except OSError as error:
-        log.warning(f"cannot reach the service manager, ignoring: {error}")
+    if assignments:
+        # Imported by who starts anyway, and not by a service that rests.
+        from systemd_docker.service.readiness import tell
+
+        tell(notifier, **assignments)
