@@ -27,7 +27,12 @@ PATIENT = ("TimeoutStartSec=240", "TimeoutStopSec=240")
 OWN = "/system.slice/web.service"
 
 
-@pytest.mark.machines(CGROUPFS, Spec("trixie-vm", "systemd", "legacy"))
+@pytest.mark.machines(
+    CGROUPFS,
+    Spec("trixie-vm", "systemd", "legacy"),
+    Spec("trixie-vm", "cgroupfs", "hybrid"),
+    Spec("trixie-vm", "systemd", "hybrid"),
+)
 @pytest.mark.parametrize("words", ["", MOVE])
 def test_a_cell_of_the_matrix(machine: Machine, words: str) -> None:
     examine(machine, words)
