@@ -40,7 +40,8 @@ ATE_TOO_MUCH = 137
 EATS = "dd if=/dev/zero of=/dev/null count=1 bs={}"
 """dd's buffer is what it eats."""
 
-FORKS = "for i in $(seq 30); do sleep 1 & done; wait"
+FORKS = "(for i in $(seq 30); do sleep 1 & done; wait); status=$?; sleep 2; exit $status"
+"""It ends when those that it could start have ended: while they live nobody else here can fork either."""
 
 BURNS = "timeout 2 sh -c 'while :; do :; done'"
 
