@@ -214,6 +214,21 @@ def test_a_stop_before_there_is_a_container_leaves_none(engine: FakeEngine) -> N
     assert not engine.containers
 
 
+def test_a_stop_while_the_engine_creates_waits_for_what_is_to_be_removed(engine: FakeEngine) -> None:
+    release = engine.hold("POST /containers/create")
+    process = command(engine, "--adopt=none", "run", "--rm", "busybox:musl")
+    engine.wait_for_request("POST /containers/create")
+    process.send_signal(signal.SIGTERM)
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.3)
+    release()
+
+    assert finish(process)[0] == -signal.SIGTERM
+    assert engine.sequence()[-2:] == ["POST /containers/create", "DELETE /containers/ID"]
+    assert not engine.containers
+
+
 def test_a_pid_file_a_cid_file_and_their_end(engine: FakeEngine, tmp_path: Path) -> None:
     engine.script = Script(output=(), exit_code=None, pid=os.getpid())
     cid, pid = tmp_path / "cid", tmp_path / "pid"

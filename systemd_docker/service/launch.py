@@ -61,18 +61,18 @@ class Steps:
 
     pull:           makes the image be there, or raises Error.
     while_starting: the engine has been asked to start the payload, and takes its time.
-    when_started:   the payload runs.
+    be_patient:     a signal to stop, from now on, ends what is waited for only after so many seconds.
     """
 
     pull: Callable[[], None]
     while_starting: Callable[[], None]
-    when_started: Callable[[], None]
+    be_patient: Callable[[float], None]
 
 
 def launch(engine: Engine, plan: LaunchPlan, unit: UnitContext, undo: Undo, steps: Steps) -> Container:
     """A started container. Everything that was created or opened for it goes when undo is closed."""
     names.clear_leftovers(engine, plan, unit)
-    obtained = _obtain(engine, plan, unit, steps.pull)
+    obtained = _obtain(engine, plan, unit, steps)
     if obtained.is_new:
         undo.callback(lambda: remove(_undoing(engine, plan), obtained.id))
     if plan.needs_healthcheck:
@@ -84,7 +84,8 @@ def launch(engine: Engine, plan: LaunchPlan, unit: UnitContext, undo: Undo, step
 
         put_docker_config(engine, obtained.id, plan.docker_config)
     output, exit_exchange = _start(engine, plan, obtained, undo, steps.while_starting)
-    steps.when_started()
+    # From here on a signal to stop is the container's business, and no longer a reason to give up at once.
+    steps.be_patient(plan.undo_sec)
     facts = engine.inspect(obtained.id)
     leader, pidfd = hold(facts.pid)
     if pidfd != NO_FD:
@@ -142,31 +143,36 @@ def _undoing(engine: Engine, plan: LaunchPlan) -> Engine:
     return Engine(engine.socket_path, engine.api, wire.no_longer_than(plan.undo_sec))
 
 
-def _obtain(engine: Engine, plan: LaunchPlan, unit: UnitContext, pull: Callable[[], None]) -> Obtained:
+def _obtain(engine: Engine, plan: LaunchPlan, unit: UnitContext, steps: Steps) -> Obtained:
     if plan.pull == "always":
-        pull()
+        steps.pull()
     try:
-        return Obtained(_create(engine, plan, unit), is_new=True)
+        return Obtained(_create(engine, plan, unit, steps), is_new=True)
     except EngineError as error:
         if error.http_status == 404 and plan.pull == "missing":
-            pull()
+            steps.pull()
         elif error.http_status == 409 and plan.name:
             if reused := names.settle(engine, plan, unit):
                 return Obtained(reused.id, runs=reused.running)
         else:
             raise _explained(error, plan) from None
     try:
-        return Obtained(_create(engine, plan, unit), is_new=True)
+        return Obtained(_create(engine, plan, unit, steps), is_new=True)
     except EngineError as error:
         raise _explained(error, plan) from None
 
 
-def _create(engine: Engine, plan: LaunchPlan, unit: UnitContext) -> str:
+def _create(engine: Engine, plan: LaunchPlan, unit: UnitContext, steps: Steps) -> str:
+    """The id. The engine creates it even if nobody waits for that, and does not know of it before it has: so its
+    answer is waited for, or there would be nothing to be removed yet."""
+    steps.be_patient(plan.undo_sec)
     try:
         created = engine.create(plan.body, name=plan.name, platform=plan.platform)
     except (StopRequestedError, EngineUnreachableError):
         _remove_unheard_of(_undoing(engine, plan), unit)
         raise
+    finally:
+        steps.be_patient(0)
     for warning in created.warnings:
         log.warning(f"{warning}, ignoring")
     return created.id

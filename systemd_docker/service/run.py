@@ -72,11 +72,10 @@ def start(
         is_quiet = options.switch("quiet")
         pull_image(prepared.plan, prepared.engine, unit, signals.wait, is_quiet=is_quiet)
 
-    def when_started() -> None:
-        # From here on a signal to stop is the container's business, and no longer a reason to give up at once.
-        signals.patience_sec = prepared.plan.undo_sec
+    def be_patient(sec: float) -> None:
+        signals.patience_sec = sec
 
-    steps = Steps(pull, lambda: _import_the_rest(unit), when_started)
+    steps = Steps(pull, lambda: _import_the_rest(unit), be_patient)
     plan, container = _launch(prepared.engine, prepared.plan, unit, undo, steps)
     if cid_path:
         idfiles.write_cid_file(cid_path, container.id)
