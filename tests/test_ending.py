@@ -29,6 +29,10 @@ from systemd_docker.service.ending import Ending, Outcome, ending_of
         (Outcome(137, stopped_by=signal.SIGTERM, killed=True), True, Ending(0)),
         (Outcome(137, stopped_by=signal.SIGTERM), False, Ending(137, signal.SIGKILL)),
         (Outcome(3, stopped_by=signal.SIGTERM, killed=True), False, Ending(3)),
+        (Outcome(2, stopped_by=signal.SIGTERM, at_start=True), False, Ending(143, signal.SIGTERM)),
+        (Outcome(2, stopped_by=signal.SIGINT, at_start=True), True, Ending(0)),
+        (Outcome(2, stopped_by=signal.SIGTERM), False, Ending(2)),
+        (Outcome(3, stopped_by=signal.SIGTERM, at_start=True), False, Ending(3)),
     ],
 )
 def test_a_unit_ends_as_its_container_did(outcome: Outcome, *, as_code: bool, expected: Ending) -> None:

@@ -229,6 +229,30 @@ def test_a_stop_while_the_engine_creates_waits_for_what_is_to_be_removed(engine:
     assert not engine.containers
 
 
+@pytest.mark.parametrize(("is_early", "returncode"), [(True, -signal.SIGTERM), (False, 2)])
+def test_what_a_stop_has_met_before_there_was_a_payload_has_stopped(
+    engine: FakeEngine, *, is_early: bool, returncode: int
+) -> None:
+    engine.script = Script(output=(), exit_code=None, ignores=frozenset({"TERM"}))
+    release = engine.hold("GET /containers/*/json") if is_early else lambda: None
+    process = command(engine, "--adopt=none", "run", "--rm", "--name", "web", "busybox:musl")
+    engine.wait_for_request("GET /containers/*/json")
+    if not is_early:
+        assert process.stdout is not None
+        engine.write("web", b"up\n")
+        assert process.stdout.readline() == "up\n"
+    process.send_signal(signal.SIGTERM)
+    if is_early:
+        engine.finish("web", 2)
+        release()
+    else:
+        engine.wait_for_request("POST /containers/*/stop")
+        engine.finish("web", 2)
+
+    assert finish(process)[0] == returncode
+    assert not engine.containers
+
+
 def test_a_pid_file_a_cid_file_and_their_end(engine: FakeEngine, tmp_path: Path) -> None:
     engine.script = Script(output=(), exit_code=None, pid=os.getpid())
     cid, pid = tmp_path / "cid", tmp_path / "pid"

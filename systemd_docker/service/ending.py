@@ -46,6 +46,11 @@ CORE_LIMIT_NONE = 1
 unlimited; core(5). The core that matters was the payload's."""
 
 
+INIT_STOPPED = 2
+"""The exit code of a `runc init` that a signal has met before it could execute the payload, as `systemctl stop` sends
+it to everybody in the unit: it is PID 1, which does not die of a signal of its own, and Go's runtime exits with 2."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How the container ended.
@@ -53,11 +58,13 @@ class Outcome:
     exit_code: the payload's exit code, or 128 + signal number, as the engine reports it.
     stopped_by: the signal that asked us for the end, or 0.
     killed:    whether SIGKILL was ours, because the payload did not stop in time.
+    at_start:  whether that signal came so early that there may have been no payload yet.
     """
 
     exit_code: int
     stopped_by: int = 0
     killed: bool = False
+    at_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +79,12 @@ def ending_of(outcome: Outcome, *, as_code: bool = False) -> Ending:
     """as_code: docker-run(1)'s plain 128 + signal number instead of a signal.
 
     A payload that was asked to stop and had to be killed in the end was stopped as asked: `docker stop` succeeds as
-    well, and a unit must not fail because its payload ignores SIGTERM, as every shell does that is PID 1.
+    well, and a unit must not fail because its payload ignores SIGTERM, as every shell does that is PID 1. So was one
+    that was not even there yet.
     """
-    if outcome.killed and outcome.stopped_by and outcome.exit_code == 128 + signal.SIGKILL:
+    was_killed = outcome.killed and outcome.exit_code == 128 + signal.SIGKILL
+    was_met_early = outcome.at_start and outcome.exit_code == INIT_STOPPED
+    if outcome.stopped_by and (was_killed or was_met_early):
         return Ending(0) if as_code else Ending(128 + outcome.stopped_by, outcome.stopped_by)
     signo = outcome.exit_code - 128
     if signo in DEADLY_SIGNALS and not as_code:

@@ -32,25 +32,29 @@ LAST_REMOVAL_SEC = 1
 """How long it may take at least, of what STOP_MARGIN_SEC leaves."""
 
 
-def live(held: Held, unit: UnitContext, signals: Signals, *, rests_soon: bool = True) -> Ending:
+def live(held: Held, unit: UnitContext, signals: Signals, *, is_new: bool = True) -> Ending:
     """Supervise what is held until it has ended, and clear it away; how this process has to end.
 
+    is_new: whether the container has just been started.
     Raises EngineUnreachableError: the container has ended while the engine was away, and nobody knows how.
     """
     loop = Loop()
     main_pid = MainPid(loop, held.notify_socket, is_leader=held.leader_is_main)
     stopper = Stopper(loop, held, Requests(loop, held.socket_path, held.api))
+    rests_soon = is_new
     try:
         while True:
             supervisor = Supervisor(loop, held, main_pid, stopper)
             exit_code = supervisor.run(signals, lambda now: rest(now, unit.environ), rests_soon=rests_soon)
             held = supervisor.now_held()
+            at_start = is_new and supervisor.was_stopped_at_once
             if exit_code is not None and stopper.stopped_by and (exit_code != KILLED or stopper.killed):
                 break
             # Only who loses the engine, or a container that has ended by itself, pays for the room that searches.
             from systemd_docker.service.search import search
 
             found = search(held, exit_code, unit, loop, main_pid, stopper, signals)
+            is_new = found.held.leader != held.leader
             held, exit_code = found.held, found.exit_code
             if not found.goes_on:
                 break
@@ -62,7 +66,7 @@ def live(held: Held, unit: UnitContext, signals: Signals, *, rests_soon: bool = 
         _clear(held, signals, stopper)
     if exit_code is None:
         exit_code = _unknown_exit_code(held, stopper)
-    return ending_of(Outcome(exit_code, stopper.stopped_by, stopper.killed), as_code=held.as_code)
+    return ending_of(Outcome(exit_code, stopper.stopped_by, stopper.killed, at_start), as_code=held.as_code)
 
 
 def _say_why_it_was_killed(held: Held) -> None:
@@ -97,7 +101,7 @@ def resume(held: Held, unit: UnitContext) -> Ending:
     """Go on in a new image of this program; see service.rest."""
     signals = Signals()
     try:
-        return live(held, unit, signals, rests_soon=False)
+        return live(held, unit, signals, is_new=False)
     finally:
         signals.close()
 

@@ -43,7 +43,10 @@ OUTPUT_END_SEC = 2
 
 
 class Supervisor:
-    """The sources of events of one running container, and when it is over."""
+    """The sources of events of one running container, and when it is over.
+
+    was_stopped_at_once: whether a signal to stop had come before there was anybody to supervise it.
+    """
 
     def __init__(self, loop: Loop, held: Held, main_pid: MainPid, stopper: Stopper) -> None:
         """Raises EngineUnreachableError."""
@@ -64,6 +67,7 @@ class Supervisor:
         self._is_dead = False
         self._has_output_ended = False
         self._has_ended = False
+        self.was_stopped_at_once = False
 
     def run(self, signals: Signals, rest: Callable[[Held], None], *, rests_soon: bool) -> int | None:
         """The container's exit code; None where the engine went away, or does not answer, before it could tell.
@@ -90,6 +94,7 @@ class Supervisor:
             self._rest_later()
         try:
             on_signal()
+            self.was_stopped_at_once = bool(self._stopper.stopped_by)
             loop.run_until(self._is_over)
         finally:
             for fd in (signals.fileno(), held.exit_fd, held.pidfd):
