@@ -98,6 +98,27 @@ def test_what_the_engine_is_creating_when_the_start_is_stopped_is_not_left(machi
     assert containers(machine) == ""
 
 
+SWEEP = """
+for behind_ms in $(seq 0 4 640); do
+    systemctl start --no-block web
+    sleep "$(printf 0.%03d "$behind_ms")"
+    systemctl stop web
+    found="$(systemctl show --property=Result --value web) $(docker ps --all --format '{{.State}}')"
+    [ "$found" = 'success ' ] || echo "$behind_ms ms: $found"
+done
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("volumes", [1, 30], ids=["quickly", "slowly"])
+def test_a_start_is_stopped_at_any_moment(machine: Machine, volumes: int) -> None:
+    """slowly: the engine takes its time to create the container."""
+    options = f"--rm --init --name web {' '.join(f'--volume /{number}' for number in range(volumes))}"
+    machine.install_unit("web.service", unit("exec sleep 60", options=options))
+
+    assert machine.run(SWEEP, timeout_sec=280) == ""
+
+
 def test_a_pull_that_is_stopped_leaves_nothing(machine: Machine) -> None:
     text = unit(TRAP, service=BEHIND_THE_GATE).replace("busybox:musl", "registry.invalid/none:1")
     start_until_held(machine, "request POST .*/images/create", text)

@@ -58,7 +58,7 @@ class Outcome:
     exit_code: the payload's exit code, or 128 + signal number, as the engine reports it.
     stopped_by: the signal that asked us for the end, or 0.
     killed:    whether SIGKILL was ours, because the payload did not stop in time.
-    at_start:  whether that signal came so early that there may have been no payload yet.
+    at_start:  whether that signal came so early that there may have been no payload yet; see EARLY_SEC.
     """
 
     exit_code: int

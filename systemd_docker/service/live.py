@@ -47,7 +47,7 @@ def live(held: Held, unit: UnitContext, signals: Signals, *, is_new: bool = True
             supervisor = Supervisor(loop, held, main_pid, stopper)
             exit_code = supervisor.run(signals, lambda now: rest(now, unit.environ), rests_soon=rests_soon)
             held = supervisor.now_held()
-            at_start = is_new and supervisor.was_stopped_at_once
+            at_start = is_new and supervisor.was_stopped_early
             if exit_code is not None and stopper.stopped_by and (exit_code != KILLED or stopper.killed):
                 break
             # Only who loses the engine, or a container that has ended by itself, pays for the room that searches.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 
 from systemd_docker import log
 from systemd_docker.engine import frames
@@ -42,10 +43,14 @@ OUTPUT_END_SEC = 2
 """Between the end of the output and the engine's word that the container has ended; else it was another run's end."""
 
 
+EARLY_SEC = 1
+"""How long, on a busy host, the runtime may take to execute the payload when the engine says that it runs."""
+
+
 class Supervisor:
     """The sources of events of one running container, and when it is over.
 
-    was_stopped_at_once: whether a signal to stop had come before there was anybody to supervise it.
+    was_stopped_early: whether a signal to stop came within EARLY_SEC, or before there was anybody to supervise it.
     """
 
     def __init__(self, loop: Loop, held: Held, main_pid: MainPid, stopper: Stopper) -> None:
@@ -67,7 +72,7 @@ class Supervisor:
         self._is_dead = False
         self._has_output_ended = False
         self._has_ended = False
-        self.was_stopped_at_once = False
+        self.was_stopped_early = False
 
     def run(self, signals: Signals, rest: Callable[[Held], None], *, rests_soon: bool) -> int | None:
         """The container's exit code; None where the engine went away, or does not answer, before it could tell.
@@ -81,10 +86,13 @@ class Supervisor:
                 if held.passes_signals_on and not self._stopper.stopped_by:
                     # The engine was asked to, with all that it takes to ask.
                     self._rest_later()
+            if self._stopper.stopped_by and time.monotonic() < early:
+                self.was_stopped_early = True
             if self._is_dead and self._stopper.stopped_by:
                 self._limit_silence()
 
         loop, held = self._loop, self._held
+        early = time.monotonic() + EARLY_SEC
         self._rest = rest
         loop.watch(signals.fileno(), select.POLLIN, on_signal)
         loop.watch(held.exit_fd, select.POLLIN, self._on_exit_answer)
@@ -94,7 +102,6 @@ class Supervisor:
             self._rest_later()
         try:
             on_signal()
-            self.was_stopped_at_once = bool(self._stopper.stopped_by)
             loop.run_until(self._is_over)
         finally:
             for fd in (signals.fileno(), held.exit_fd, held.pidfd):
