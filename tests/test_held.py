@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,30 @@ def test_a_process_that_nobody_resumed_holds_nothing() -> None:
     assert rest.resumed({rest.VARIABLE: "nonsense"}) is None
 
 
+CATCHES = """
+import os, signal
+from systemd_docker.service.signals import Signals
+signals = Signals()
+print(signals.has_caught(), end=" ")
+os.kill(os.getpid(), signal.SIGTERM)
+print(signals.has_caught(), signals.read(), signals.has_caught())
+"""
+
+
+def test_a_signal_is_caught_until_it_is_read() -> None:
+    result = subprocess.run([sys.executable, "-c", CATCHES], capture_output=True, text=True, check=True)
+
+    assert result.stdout == "False True [15] False\n"
+
+
+def test_who_has_caught_a_signal_does_not_rest() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    rest.rest(HELD, os.environ, lambda: True)
+
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
 PROGRAM = """
 import os, signal, sys
 from systemd_docker.record import replace
@@ -50,7 +75,7 @@ if held is None:
     reader, writer = os.pipe()
     os.write(writer, b"kept")
     print(os.getpid(), flush=True)
-    rest.rest(replace(HELD, output_fd=reader), os.environ)
+    rest.rest(replace(HELD, output_fd=reader), os.environ, lambda: False)
     raise SystemExit("not resumed")
 heavy = [name for name in ("json", "socket", "re", "systemd_docker.options.flags") if name in sys.modules]
 print(os.getpid(), os.read(held.output_fd, 9), signal.sigpending(), os.get_inheritable(held.output_fd), heavy)

@@ -240,7 +240,7 @@ def test_what_a_stop_has_met_before_there_was_a_payload_has_stopped(
     engine.wait_for_request("GET /containers/*/json")
     if not is_early:
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(EARLY_SEC + 1)
+            process.wait(EARLY_SEC + 0.3)
     process.send_signal(signal.SIGTERM)
     if is_early:
         engine.finish("web", 2)

@@ -45,7 +45,9 @@ def live(held: Held, unit: UnitContext, signals: Signals, *, is_new: bool = True
     try:
         while True:
             supervisor = Supervisor(loop, held, main_pid, stopper)
-            exit_code = supervisor.run(signals, lambda now: rest(now, unit.environ), rests_soon=rests_soon)
+            exit_code = supervisor.run(
+                signals, lambda now: rest(now, unit.environ, signals.has_caught), rests_soon=rests_soon
+            )
             held = supervisor.now_held()
             at_start = is_new and supervisor.was_stopped_early
             if exit_code is not None and stopper.stopped_by and (exit_code != KILLED or stopper.killed):

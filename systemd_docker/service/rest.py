@@ -7,7 +7,8 @@ and descriptors, which imports only what waiting needs. systemd does the same at
 of CPU, is paid once, and not by containers that live shorter.
 
 Nothing can be missed meanwhile: signals are blocked over execve(2) and stay pending, bytes wait in their sockets, and
-a pidfd stays readable. What would change our mind: an interpreter whose bare image is the larger part.
+a pidfd stays readable. A signal that was caught before it was blocked would be: who has one does not rest.
+What would change our mind: an interpreter whose bare image is the larger part.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from systemd_docker.service.signals import HANDLED
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from systemd_docker.service.held import Held
 else:
@@ -38,8 +39,11 @@ LOCALE = {"LC_ALL": "C"}
 """Nobody at rest needs another one: the launcher has Python use UTF-8. C.UTF-8's tables are 124 kB of memory."""
 
 
-def rest(held: Held, environ: Mapping[str, str]) -> None:
-    """Become a new image of this program that goes on with held. Returns only where that is not possible."""
+def rest(held: Held, environ: Mapping[str, str], has_caught: Callable[[], bool]) -> None:
+    """Become a new image of this program that goes on with held. Returns only where that is not possible.
+
+    has_caught: whether there is a signal that nobody has acted on.
+    """
     memory = os.memfd_create("systemd-docker-held")
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     try:
@@ -47,7 +51,8 @@ def rest(held: Held, environ: Mapping[str, str]) -> None:
         os.lseek(memory, 0, os.SEEK_SET)
         for fd in (memory, *held.fds()):
             os.set_inheritable(fd, True)
-        os.execve(sys.executable, sys.orig_argv, {**environ, **LOCALE, VARIABLE: str(memory)})
+        if not has_caught():
+            os.execve(sys.executable, sys.orig_argv, {**environ, **LOCALE, VARIABLE: str(memory)})
     except OSError as error:
         log.warning(f"cannot execute '{sys.executable}' again to save memory, ignoring: {error.strerror}")
     for fd in held.fds():

@@ -77,6 +77,12 @@ class Signals:
     def fileno(self) -> int:
         return self._reader
 
+    def has_caught(self) -> bool:
+        """Whether read() would give one."""
+        poll = select.poll()
+        poll.register(self._reader, select.POLLIN)
+        return bool(self._pending or poll.poll(0))
+
     def read(self) -> list[int]:
         """Every signal since the last call, those that came during a wait() included."""
         try:
