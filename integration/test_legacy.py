@@ -11,7 +11,8 @@ import pytest
 from integration.machine import Machine, Spec, poll
 from integration.matrix import MOVE
 from integration.test_adoption import OPENS_FORBIDDEN, answer, chosen, examine, lines
-from integration.test_controllers import controller, places
+from integration.test_controllers import OWN, controller, places
+from integration.test_limits import PATIENT
 from integration.test_run import TRAP, leader, unit
 
 CGROUPFS = Spec("trixie-vm", "cgroupfs", "legacy")
@@ -21,10 +22,6 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.machines(CGROUPFS),
 ]
-
-PATIENT = ("TimeoutStartSec=240", "TimeoutStopSec=240")
-
-OWN = "/system.slice/web.service"
 
 
 @pytest.mark.machines(
