@@ -24,9 +24,10 @@ ROUNDS = 5
 PYTHON = "/opt/systemd-docker/bin/python3"
 INSIDE = """
 import subprocess, sys, time
-from systemd_docker import cgroup, unit
-from systemd_docker.adoption import PAYLOAD_SLICE, SHIM_RUNTIME, AdoptionPlan
-from systemd_docker.service import adopt
+from systemd_docker import unit
+from systemd_docker.kernel import cgroup
+from systemd_docker.plan.adoption import PAYLOAD_SLICE, SHIM_RUNTIME, AdoptionPlan
+from systemd_docker.service.adoption import adopt
 
 strategy, processes = sys.argv[1], int(sys.argv[2])
 here = unit.read_unit()

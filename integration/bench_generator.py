@@ -52,9 +52,9 @@ DROP_IN = "[Service]\nMemoryMax=64M\nEnvironment=A=b\n"
 PROGRAM = """
 import sys
 sys.path.append({home!r})
-from systemd_docker.quadlet import generator
+from systemd_docker.generator import main
 load_path = [{etc!r}, "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"]
-sys.exit(generator.write(generator.generate(load_path, generator.running_systemd_version()), {output!r}))
+sys.exit(main.write(main.generate(load_path, main.running_systemd_version()), {output!r}))
 """
 
 

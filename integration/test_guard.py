@@ -135,7 +135,7 @@ def test_a_wrapper_killed_while_the_unit_stops_leaves_nothing(machine: Machine) 
 
 
 def test_after_all_of_a_unit_was_killed_at_once_a_restart_begins_anew(machine: Machine) -> None:
-    """That the unit has ended systemd may not notice; see service.guard."""
+    """That the unit has ended systemd may not notice; see service.notifications.guard."""
     start(machine)
     before = leader(machine)
 

@@ -10,7 +10,7 @@ import pytest
 from integration.machine import poll
 from integration.test_run import TRAP, unit
 from integration.wrappers import wrapper
-from systemd_docker.service.rest import REST_AFTER_SEC
+from systemd_docker.service.supervise.reexec import REST_AFTER_SEC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -377,7 +377,7 @@ def test_a_container_that_is_kept_is_started_again_as_it_was(machine: Machine, j
 
 
 def resting(machine: Machine) -> str:
-    """The PID of web.service's wrapper once it rests: it has executed itself again, see service/rest.py."""
+    """The PID of web.service's wrapper once it rests: it has executed itself again, see service.supervise.reexec."""
     pid = wrapper(machine)
     again = f"tr '\\0' '\\n' </proc/{pid}/environ | grep ^SYSTEMD_DOCKER_RESUME="
     # It catches its signals once everything that it needs is imported.

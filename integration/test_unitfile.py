@@ -1,4 +1,4 @@
-"""Unit files as systemd reads them, held against the rooms that imitate it: unitfile and quadlet.files."""
+"""Unit files as systemd reads them, held against the rooms that imitate it: unitfile and generator.load_path."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from systemd_docker import unitfile
-from systemd_docker.quadlet import files
+from systemd_docker.generator.load_path import drop_ins_of, read_load_path
+from systemd_docker.sd import unit_file
 
 if TYPE_CHECKING:
     from integration.machine import Machine
@@ -61,8 +61,8 @@ def test_systemd_splits_a_command_line_as_we_do(machine: Machine, line: str) -> 
 
     machine.run("systemctl start words.service")
 
-    (value,) = unitfile.parse(text).values("Service", "ExecStart")
-    (command,) = unitfile.parse_commands(value)
+    (value,) = unit_file.parse(text).values("Service", "ExecStart")
+    (command,) = unit_file.parse_commands(value)
     assert json.loads(machine.run("cat /run/words; rm /run/words")) == list(command.arguments[2:])
 
 
@@ -75,8 +75,8 @@ def test_systemd_reads_drop_ins_in_our_order(machine: Machine) -> None:
     shown = machine.show("a-b@c.service", "DropInPaths").split()
 
     root = str(machine.path("/")).rstrip("/")
-    load_path = files.read_load_path([f"{root}{directory}" for directory in LOAD_PATH])
-    ours = [drop_in.path.removeprefix(root) for drop_in in files.drop_ins_of(load_path, "a-b@c.service")]
+    load_path = read_load_path([f"{root}{directory}" for directory in LOAD_PATH])
+    ours = [drop_in.path.removeprefix(root) for drop_in in drop_ins_of(load_path, "a-b@c.service")]
     remove = (
         f"rm {shlex.join(DROP_INS)}; rmdir --ignore-fail-on-non-empty $(dirname {shlex.join(DROP_INS)} | sort -u)"
     )

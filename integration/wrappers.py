@@ -14,7 +14,7 @@ def wrapper(machine: Machine, unit: str = "web.service", parent: str = "system.s
 
 
 def guard(machine: Machine, unit: str = "web.service") -> str:
-    """The PID of the process that tells systemd if ours is killed, see systemd_docker.service.guard; "" for none."""
+    """The PID of the process that tells systemd if ours is killed, see service.notifications.guard; "" for none."""
     return _children_of_systemd(machine, f"system.slice/{unit}", "grep -qx sh")
 
 

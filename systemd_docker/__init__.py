@@ -1,34 +1,31 @@
 """systemd-docker: a Docker container as a systemd service.
 
-The way of a command line, left to right; each noun is a frozen record made by one function and never filled in later:
+A command line flows left to right. Each noun is a frozen record made by one function and never filled in later:
 
-    argv                       options.grammar, .own  -> RunOptions, OwnOptions
-    RunOptions, client's side  options.request        -> CreateRequest       what docker would ask the engine for
-    environ, /proc/self        unit                   -> UnitContext
-    the manager's socket       manager, unit          -> UnitProperties      asked first, read last
-    the engine's /info         engine.client          -> EngineInfo
-    all of these               adoption, plan (pure)  -> LaunchPlan          the request, the adoption, who is main
-    LaunchPlan                 service.launch         -> Container           created, attached, waited for, started
-    Container, UnitContext     service.adopt             proof that it is where it should be, or moving it there
-                               service.mainpid           MAINPID=, READY=1
-                               service.guard             tells systemd if this process is killed
-    everything still needed    service.run            -> Held                one plain record
-    Held                       service.live, .supervise -> Outcome           relay, signals, proxy, health, reconnect
-    Held                       service.rest              the process executes itself again, and keeps only this
-    Outcome                    service.ending         -> Ending              exit status, or a signal of our own
-    Ending                     cli                       the one place that exits
+    argv                       options               -> RunOptions, OwnOptions
+    RunOptions, client side    options               -> CreateRequest      what docker would ask the engine for
+    environ, /proc/self        unit                  -> UnitContext
+    the service manager        sd                    -> UnitProperties     asked first, read last
+    the engine's /info         engine.client         -> EngineInfo
+    all of these               plan (pure)           -> LaunchPlan         the request, the adoption, the main PID
+    LaunchPlan                 service.start         -> Container          created, attached, waited for, started
+    Container, UnitContext     service.adoption         proves the container's cgroup, or moves its processes there
+    everything still needed    service.start         -> Held               one plain record
+    Held                       service.supervise     -> Outcome            output, signals, notifications, recovery
+    Outcome                    service.exit_status   -> Ending             exit status, or a signal
+    Ending                     cli                      the one place that exits
 
-The rooms, and who may know whom. Imports point one way, and tests/test_architecture.py holds them to it:
+Packages, and who may import whom. Imports point one way; tests/architecture/ enforces it:
 
-    foundations   errors log jsonobj record undo
-    mechanisms    linux cgroup sd_notify sd_listen journal manager systemctl    one kernel interface or protocol each;
-                  unitfile engine/                                              no policy, no logging, raise OSError
-    vocabulary    unit options/, then adoption plan quadlet/                    pure; text or JSON in, records out
-    service       service/                                                      one running service: policy, effects
-    commands      commands/, then cli                                           every other subcommand
+    foundations   errors log jsonobj frozen undo
+    mechanisms    kernel/ sd/ engine/                one kernel interface or protocol each; no policy; raise OSError
+    vocabulary    unit options/ plan/ generator/     pure; text or JSON in, records out
+    service       service/                           one running service: start, adoption, output, notifications,
+                                                     supervise, recovery
+    commands      commands/, then cli                every other subcommand; the one exit
 
-Why no dataclasses, typing, pathlib, logging or subprocess at run time: one process per unit is a cost the user
-pays once per container. systemd_docker.record and service.rest have the measured figures.
+Modules that a running service imports avoid dataclasses, typing, pathlib, logging and subprocess: one process per
+unit stays in memory as long as its container runs. frozen and service.supervise.reexec have the figures.
 """
 
 __version__ = "0.1.0"

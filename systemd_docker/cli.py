@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from systemd_docker.options.own import OwnOptions
-    from systemd_docker.service.asking import Questions
-    from systemd_docker.service.ending import Ending
+    from systemd_docker.service.exit_status import Ending
+    from systemd_docker.service.start.early_queries import Questions
     from systemd_docker.unit import UnitContext
 
 USAGE_HINT = "See 'systemd-docker --help' and 'systemd-docker run --help'."
@@ -27,7 +27,7 @@ SUBCOMMANDS = ("run", "exec", "kill", "stop", "rm", "install-system")
 
 def main() -> NoReturn:
     """systemd-docker(1)."""
-    from systemd_docker.service.ending import end
+    from systemd_docker.service.exit_status import end
 
     closed = open_closed_streams()
     ending = run_command(sys.argv[1:], closed)
@@ -59,18 +59,18 @@ def run_command(argv: Sequence[str], closed: Sequence[int] = ()) -> Ending:
     closed: standard streams that somebody has closed.
     """
     from systemd_docker import unit as unit_room
-    from systemd_docker.service import rest
-    from systemd_docker.service.ending import Ending
+    from systemd_docker.service.exit_status import Ending
+    from systemd_docker.service.supervise import reexec
 
     unit = unit_room.read_unit()
     log.messages.level_prefix = unit.stderr_is_journal
     if 1 in closed:
         log.warning("standard output is closed, ignoring: what is written to it is lost")
     try:
-        if (held := rest.resumed(unit.environ)) is not None:
-            from systemd_docker.service import live
+        if (held := reexec.resumed(unit.environ)) is not None:
+            from systemd_docker.service.supervise import lifetime
 
-            return live.resume(held, unit)
+            return lifetime.resume(held, unit)
         return _dispatch(argv, unit)
     except Error as error:
         log.error(str(error))
@@ -90,7 +90,7 @@ def run_command(argv: Sequence[str], closed: Sequence[int] = ()) -> Ending:
 
 def _dispatch(argv: Sequence[str], unit: UnitContext) -> Ending:
     from systemd_docker.options.own import parse_own
-    from systemd_docker.service.ending import Ending
+    from systemd_docker.service.exit_status import Ending
 
     own, words = parse_own(argv)
     log.messages.threshold = log.LEVELS[own.log_level]
@@ -123,14 +123,14 @@ def _dispatch(argv: Sequence[str], unit: UnitContext) -> Ending:
 
 def _run(own: OwnOptions, argv: Sequence[str], unit: UnitContext) -> Ending:
     from systemd_docker import unit as unit_room
-    from systemd_docker.service.asking import Questions
+    from systemd_docker.service.start.early_queries import Questions
 
     if own.sdnotify == "ignore":
         unit = unit_room.without_notifications(unit)
     if "LISTEN_FDS" in unit.environ:
-        from systemd_docker.service import passed
+        from systemd_docker.service.start import inherited_fds
 
-        passed.let_go()
+        inherited_fds.let_go()
     # The engine and the service manager look it up while the rest is imported.
     questions = Questions(unit)
     try:
@@ -140,8 +140,8 @@ def _run(own: OwnOptions, argv: Sequence[str], unit: UnitContext) -> Ending:
 
 
 def _run_container(own: OwnOptions, argv: Sequence[str], unit: UnitContext, questions: Questions) -> Ending:
-    from systemd_docker.options.grammar import parse_run
-    from systemd_docker.service.ending import Ending
+    from systemd_docker.options.run_options import parse_run
+    from systemd_docker.service.exit_status import Ending
 
     options = parse_run(argv)
     if options.switch("help"):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 
-from systemd_docker import cgroup, journal
 from systemd_docker.errors import Error
-from systemd_docker.record import dataclass, replace
+from systemd_docker.frozen import dataclass, replace
+from systemd_docker.kernel import cgroup
+from systemd_docker.sd import journal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from systemd_docker import log
-from systemd_docker.cgroup import Cgroup
+from systemd_docker.kernel.cgroup import Cgroup
 from tests.fakes.engine import FakeEngine
 
 if TYPE_CHECKING:

@@ -15,19 +15,20 @@ import os
 import time
 
 from systemd_docker import unit as unit_room
-from systemd_docker.engine import client, frames, wire
+from systemd_docker.engine import client, http, multiplex
 from systemd_docker.errors import Error, UsageError
-from systemd_docker.options import environment
+from systemd_docker.frozen import dataclass, replace
 from systemd_docker.options.pflag import Flag, Spellings, parse_flags, switch
-from systemd_docker.plan import DEFAULT_STOP_TIMEOUT_SEC
-from systemd_docker.record import dataclass, replace
-from systemd_docker.service import adopt, owned, prepare
+from systemd_docker.options.values import environment
+from systemd_docker.plan.launch_plan import DEFAULT_STOP_TIMEOUT_SEC
+from systemd_docker.service.adoption import adopt
+from systemd_docker.service.start import ownership, planning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from systemd_docker.engine.facts import Listed
+    from systemd_docker.engine.models import Listed
     from systemd_docker.jsonobj import JsonValue
     from systemd_docker.unit import UnitContext
 
@@ -79,7 +80,7 @@ class Verb:
         return tuple(sorted((*self.flags, _UNIT_FLAG, _HELP_FLAG), key=lambda flag: flag.long))
 
 
-def main(name: str, argv: Sequence[str], unit: UnitContext, *, prompt_sec: float = wire.PROMPT_SEC) -> int:
+def main(name: str, argv: Sequence[str], unit: UnitContext, *, prompt_sec: float = http.PROMPT_SEC) -> int:
     """Do what the verb says; the exit status. prompt_sec: see wire.promptly(). Raises Error."""
     verb = VERBS[name]
     uses, words = parse_flags(argv, Spellings(verb.all_flags))
@@ -101,7 +102,7 @@ def main(name: str, argv: Sequence[str], unit: UnitContext, *, prompt_sec: float
 
 def _connect(unit: UnitContext, prompt_sec: float) -> client.Engine:
     api = unit.environ.get("DOCKER_API_VERSION", "")
-    return client.connect(unit_room.engine_socket(unit), api=api, wait=wire.promptly(prompt_sec))
+    return client.connect(unit_room.engine_socket(unit), api=api, wait=http.promptly(prompt_sec))
 
 
 def _meant_unit(unit: UnitContext, values: Mapping[str, tuple[object, ...]]) -> UnitContext:
@@ -125,7 +126,7 @@ def _kill(request: Request) -> int:
 def _stop(request: Request) -> int:
     """That nothing runs is success: the service manager calls ExecStop= also for what has ended by itself."""
     seconds = request.values.get("time", (None,))[-1]
-    for container in owned.containers_of(request.engine, request.unit):
+    for container in ownership.containers_of(request.engine, request.unit):
         if container.status in RUNNING_STATUS:
             timeout_sec = seconds if isinstance(seconds, int) else None
             exchange = request.engine.stop(container.id, timeout_sec=timeout_sec)
@@ -141,7 +142,7 @@ def _own_timeout_sec(engine: client.Engine, container: Listed) -> int:
 
 def _remove(request: Request) -> int:
     """That there is nothing is success: it is what the wrapper leaves when it can remove its container itself."""
-    for container in owned.containers_of(request.engine, request.unit):
+    for container in ownership.containers_of(request.engine, request.unit):
         request.patient_engine.remove(container.id)
     if "unit" not in request.values:
         adopt.remove_leftovers(request.unit)
@@ -151,7 +152,7 @@ def _remove(request: Request) -> int:
 def _exec(request: Request) -> int:
     container = _running(request)
     texts = [str(value) for value in request.values.get("env", ())]
-    variables = environment.variables(texts, (), {}, request.unit.environ, prepare.read_file)
+    variables = environment.variables(texts, (), {}, request.unit.environ, planning.read_file)
     body: dict[str, JsonValue] = {
         "AttachStdout": True,
         "AttachStderr": True,
@@ -176,7 +177,7 @@ def _copy(attachment: client.Attachment) -> None:
     """The command's output to ours, until it ends. How long that may take the unit says: TimeoutStartSec= for a
     reload."""
     attachment.stream.setblocking(True)
-    demultiplexer = frames.Demultiplexer(framed=True)
+    demultiplexer = multiplex.Demultiplexer(framed=True)
     data = attachment.early or attachment.stream.recv(RECEIVE_BYTES)
     while data:
         for stream, piece in demultiplexer.feed(memoryview(data)):
@@ -187,7 +188,7 @@ def _copy(attachment: client.Attachment) -> None:
 
 
 def _running(request: Request) -> Listed:
-    for container in owned.containers_of(request.engine, request.unit):
+    for container in ownership.containers_of(request.engine, request.unit):
         if container.status in RUNNING_STATUS:
             return container
     raise Error(
@@ -197,11 +198,11 @@ def _running(request: Request) -> Listed:
     )
 
 
-def _finish(exchange: wire.Exchange, doing: str, longest_sec: int = 0) -> None:
+def _finish(exchange: http.Exchange, doing: str, longest_sec: int = 0) -> None:
     """Wait for an answer that may take longest_sec longer than others. Raises Error; not for what has ended (304)."""
     with contextlib.closing(exchange):
         deadline = time.monotonic() + longest_sec + client.ANSWER_TIMEOUT_SEC
-        failure = client.complete(exchange, wire.wait_ready, deadline)
+        failure = client.complete(exchange, http.wait_ready, deadline)
     if failure is not None and failure.http_status != 304:
         raise failure.while_doing(doing)
 

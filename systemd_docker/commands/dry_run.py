@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 
 from systemd_docker.errors import AdoptionError
-from systemd_docker.record import replace
-from systemd_docker.service import asking, prepare
+from systemd_docker.frozen import replace
+from systemd_docker.service.start import early_queries, planning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from systemd_docker.engine.client import Engine
-    from systemd_docker.options.grammar import RunOptions
     from systemd_docker.options.own import OwnOptions
-    from systemd_docker.plan import LaunchPlan
-    from systemd_docker.service.asking import Questions
+    from systemd_docker.options.run_options import RunOptions
+    from systemd_docker.plan.launch_plan import LaunchPlan
+    from systemd_docker.service.start.early_queries import Questions
     from systemd_docker.unit import UnitContext
 
 
@@ -25,10 +25,10 @@ def main(own: OwnOptions, options: RunOptions, unit: UnitContext, questions: Que
     """
     refusal = None
     try:
-        prepared = prepare.prepare(own, options, unit, questions)
+        prepared = planning.prepare(own, options, unit, questions)
     except AdoptionError as error:
         refusal = error
-        prepared = prepare.prepare(replace(own, adopt="none"), options, unit, asking.Questions(unit))
+        prepared = planning.prepare(replace(own, adopt="none"), options, unit, early_queries.Questions(unit))
     plan, engine = prepared.plan, prepared.engine
     if own.print_ == "api":
         print(json.dumps(_as_object(plan, engine, refusal), sort_keys=True))

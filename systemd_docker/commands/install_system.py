@@ -53,9 +53,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from systemd_docker.adoption import CONFIGURED_RUNTIME
 from systemd_docker.commands import manpage
 from systemd_docker.errors import UsageError
+from systemd_docker.plan.adoption import CONFIGURED_RUNTIME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ sys.exit(main())
 
 LAUNCHERS = {
     "bin/systemd-docker": "systemd_docker.cli",
-    "lib/systemd/system-generators/systemd-docker-generator": "systemd_docker.quadlet.generator",
+    "lib/systemd/system-generators/systemd-docker-generator": "systemd_docker.generator.main",
 }
 
 RUNTIME = """\

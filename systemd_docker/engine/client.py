@@ -11,7 +11,7 @@ import errno
 import time
 
 from systemd_docker import jsonobj
-from systemd_docker.engine import facts, wire
+from systemd_docker.engine import http, models
 from systemd_docker.errors import (
     CommandNotExecutableError,
     CommandNotFoundError,
@@ -19,7 +19,7 @@ from systemd_docker.errors import (
     EngineUnreachableError,
     Error,
 )
-from systemd_docker.record import dataclass
+from systemd_docker.frozen import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,15 +59,15 @@ class Attachment:
 class Engine:
     """The engine behind one socket, in the API version that both sides speak."""
 
-    def __init__(self, socket_path: str, api: tuple[int, int], wait: wire.Wait = wire.wait_ready) -> None:
+    def __init__(self, socket_path: str, api: tuple[int, int], wait: http.Wait = http.wait_ready) -> None:
         self.socket_path = socket_path
         self.api = api
         self._wait = wait
 
-    def create(self, body: JsonObject, *, name: str = "", platform: str = "") -> facts.Created:
+    def create(self, body: JsonObject, *, name: str = "", platform: str = "") -> models.Created:
         """Raises EngineError: 404, there is no such image; 409, the name is taken; 400, the engine refuses body."""
         query = {"name": name, "platform": platform}
-        return facts.created(self._answer("POST", "/containers/create", query, jsonobj.dump(dict(body)).encode()))
+        return models.created(self._answer("POST", "/containers/create", query, jsonobj.dump(dict(body)).encode()))
 
     def attach(self, container: str, *, logs: bool = False, stdin: bool = False) -> Attachment:
         """Subscribe to the output; from the container's first byte on if it was not started yet, or with logs.
@@ -83,7 +83,7 @@ class Engine:
         }
         return self._upgrade(_container(container, "attach"), query)
 
-    def wait(self, container: str, *, condition: str = "next-exit") -> wire.Exchange:
+    def wait(self, container: str, *, condition: str = "next-exit") -> http.Exchange:
         """Subscribe to the container's exit; the exchange, which the caller owns, completes when it has exited.
 
         The engine sends the headers as soon as the subscription stands, so an exit that follows cannot be missed.
@@ -115,20 +115,20 @@ class Engine:
         finally:
             exchange.close()
 
-    def inspect(self, container: str) -> facts.ContainerFacts:
+    def inspect(self, container: str) -> models.ContainerFacts:
         """container: an id or a name. Raises EngineError: 404, there is none."""
-        return facts.container_facts(self._answer("GET", _container(container, "json")))
+        return models.container_facts(self._answer("GET", _container(container, "json")))
 
-    def ask(self, container: str) -> wire.Exchange:
+    def ask(self, container: str) -> http.Exchange:
         """inspect() for who does not wait: the caller's exchange, for facts_of() once it is complete."""
         return self._open("GET", _container(container, "json"), {})
 
-    def ask_exit(self, container: str) -> wire.Exchange:
+    def ask_exit(self, container: str) -> http.Exchange:
         """wait() for a container that has been started already, without waiting for the subscription to stand: it
         completes at once where the container has ended. The exchange is the caller's."""
         return self._open("POST", _container(container, "wait"), {"condition": "not-running"})
 
-    def ask_log(self, container: str, *, since_sec: float) -> wire.Exchange:
+    def ask_log(self, container: str, *, since_sec: float) -> http.Exchange:
         """What the container has written since then (0.0: all), and writes until it ends, as far as the engine logs.
 
         The exchange is the caller's; when it has its head, status 200, detach() it for a stream as attach()'s.
@@ -136,14 +136,14 @@ class Engine:
         since = f"{since_sec:.9f}" if since_sec else ""
         query = {"follow": "1", "stdout": "1", "stderr": "1", "since": since}
         target = self._target(_container(container, "logs"), query)
-        return open_exchange(self.socket_path, wire.format_request("GET", target, version="HTTP/1.0"))
+        return open_exchange(self.socket_path, http.format_request("GET", target, version="HTTP/1.0"))
 
-    def ask_output(self, container: str) -> wire.Exchange:
+    def ask_output(self, container: str) -> http.Exchange:
         """attach(), for a caller that goes on meanwhile; the exchange is the caller's, and upgrades."""
         query = {"stream": "1", "stdout": "1", "stderr": "1"}
         return self._open("POST", _container(container, "attach"), query, headers=_UPGRADE)
 
-    def stop(self, container: str, *, timeout_sec: int | None) -> wire.Exchange:
+    def stop(self, container: str, *, timeout_sec: int | None) -> http.Exchange:
         """Ask for the container's stop signal, and SIGKILL timeout_sec later. Completes when it has stopped.
 
         timeout_sec: None for the container's own.
@@ -153,17 +153,17 @@ class Engine:
             "POST", _container(container, "stop"), {"t": "" if timeout_sec is None else str(timeout_sec)}
         )
 
-    def restart(self, container: str, *, timeout_sec: int) -> wire.Exchange:
+    def restart(self, container: str, *, timeout_sec: int) -> http.Exchange:
         """Like stop(), and start it again; completes when it has started."""
         return self._open("POST", _container(container, "restart"), {"t": str(timeout_sec)})
 
-    def kill(self, container: str, signal_name: str) -> wire.Exchange:
+    def kill(self, container: str, signal_name: str) -> http.Exchange:
         """Ask for one signal, e.g. "SIGHUP". The caller owns the exchange; a failure is in failure_of()."""
         return self._open("POST", _container(container, "kill"), {"signal": signal_name})
 
     def events(
         self, container: str, actions: Sequence[str] = (), *, since_nsec: int = 0, until_nsec: int = 0
-    ) -> wire.Exchange:
+    ) -> http.Exchange:
         """Subscribe to what becomes of a container; actions: ("die", "health_status"), or () for everything.
 
         The exchange is the caller's and has sent nothing yet: advance() it, and feed what came of its body to an
@@ -179,24 +179,24 @@ class Engine:
         query = {"since": _timestamp(since_nsec), "until": _timestamp(until_nsec), "filters": jsonobj.dump(wanted)}
         return self._open("GET", "/events", query)
 
-    def labelled(self, name: str, value: str) -> tuple[facts.Listed, ...]:
+    def labelled(self, name: str, value: str) -> tuple[models.Listed, ...]:
         """All containers with this label, whether they run or not; the newest comes first."""
         filters = jsonobj.dump({"label": [f"{name}={value}"]})
         text = self._answer("GET", "/containers/json", {"all": "1", "filters": filters})
-        return facts.listed(text)
+        return models.listed(text)
 
     def create_exec(self, container: str, body: JsonObject) -> str:
         """The id of a command that is to run in a container that runs; `POST /containers/ID/exec`."""
         text = self._answer("POST", _container(container, "exec"), {}, jsonobj.dump(dict(body)).encode())
-        return facts.expect(facts.parse(text), "Id")
+        return models.expect(models.parse(text), "Id")
 
     def start_exec(self, exec_id: str) -> Attachment:
         """Run it; its output, in frames."""
-        return self._upgrade(f"/exec/{wire.quote(exec_id)}/start", {}, b'{"Detach":false,"Tty":false}')
+        return self._upgrade(f"/exec/{http.quote(exec_id)}/start", {}, b'{"Detach":false,"Tty":false}')
 
     def exec_exit_code(self, exec_id: str) -> int:
         """Of a command whose output has ended; -1 where it still runs."""
-        obj = facts.parse(self._answer("GET", f"/exec/{wire.quote(exec_id)}/json"))
+        obj = models.parse(self._answer("GET", f"/exec/{http.quote(exec_id)}/json"))
         return -1 if jsonobj.get_or(obj, "Running", False) else jsonobj.get_or(obj, "ExitCode", 0)
 
     def remove(self, container: str) -> None:
@@ -205,7 +205,7 @@ class Engine:
         That it is gone already, or going (409), is success.
         """
         try:
-            self._answer("DELETE", f"/containers/{wire.quote(container)}", {"v": "1", "force": "1"})
+            self._answer("DELETE", f"/containers/{http.quote(container)}", {"v": "1", "force": "1"})
         except EngineError as error:
             if error.http_status not in (404, 409):
                 raise
@@ -229,7 +229,7 @@ class Engine:
         finally:
             exchange.close()
 
-    def _receive(self, exchange: wire.Exchange) -> bytes:
+    def _receive(self, exchange: http.Exchange) -> bytes:
         return _received(exchange, self._wait)[1]
 
     def _upgrade(self, path: str, query: Mapping[str, str], body: bytes | None = None) -> Attachment:
@@ -251,27 +251,27 @@ class Engine:
         query: Mapping[str, str],
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> wire.Exchange:
-        return open_exchange(self.socket_path, wire.format_request(method, self._target(path, query), body, headers))
+    ) -> http.Exchange:
+        return open_exchange(self.socket_path, http.format_request(method, self._target(path, query), body, headers))
 
     def _target(self, path: str, query: Mapping[str, str]) -> str:
         return f"/v{self.api[0]}.{self.api[1]}{path}{_query(query)}"
 
-    def _head(self, exchange: wire.Exchange) -> wire.Head:
+    def _head(self, exchange: http.Exchange) -> http.Head:
         return _answered(lambda: exchange.receive_head(self._wait, time.monotonic() + ANSWER_TIMEOUT_SEC))
 
-    def _rest(self, exchange: wire.Exchange) -> bytes:
+    def _rest(self, exchange: http.Exchange) -> bytes:
         return _answered(lambda: exchange.receive(self._wait, time.monotonic() + ANSWER_TIMEOUT_SEC))[1]
 
 
-def connect(socket_path: str, *, api: str = "", wait: wire.Wait = wire.wait_ready) -> Engine:
+def connect(socket_path: str, *, api: str = "", wait: http.Wait = http.wait_ready) -> Engine:
     """The engine at socket_path, spoken to in the newest version that both sides know; `HEAD /_ping`.
 
     api: "1.45", $DOCKER_API_VERSION's: spoken as it is, without asking the engine.
     """
     if api:
         return Engine(socket_path, _version(api), wait)
-    exchange = open_exchange(socket_path, wire.format_request("HEAD", "/_ping"), expects_body=False)
+    exchange = open_exchange(socket_path, http.format_request("HEAD", "/_ping"), expects_body=False)
     try:
         head = _answered(lambda: exchange.receive_head(wait, time.monotonic() + ANSWER_TIMEOUT_SEC))
     finally:
@@ -281,12 +281,12 @@ def connect(socket_path: str, *, api: str = "", wait: wire.Wait = wire.wait_read
     return Engine(socket_path, _common_version(head, socket_path), wait)
 
 
-def ask_info(socket_path: str) -> wire.Exchange:
+def ask_info(socket_path: str) -> http.Exchange:
     """connect() and what the engine says of itself, in one: the exchange, for meet(), is the caller's; `GET /info`.
 
     Without a version in its path: the answer's header names the engine's.
     """
-    exchange = open_exchange(socket_path, wire.format_request("GET", "/info"))
+    exchange = open_exchange(socket_path, http.format_request("GET", "/info"))
     try:
         # The request fits into the socket's buffer: the engine works on it from now on.
         _answered(exchange.advance)
@@ -297,18 +297,18 @@ def ask_info(socket_path: str) -> wire.Exchange:
 
 
 def meet(
-    asked: wire.Exchange, socket_path: str, *, api: str = "", wait: wire.Wait = wire.wait_ready
-) -> tuple[Engine, facts.EngineInfo]:
+    asked: http.Exchange, socket_path: str, *, api: str = "", wait: http.Wait = http.wait_ready
+) -> tuple[Engine, models.EngineInfo]:
     """The answer of ask_info(). api: see connect()."""
     head, text = _received(asked, wait)
     version = _version(api) if api else _common_version(head, socket_path)
-    return Engine(socket_path, version, wait), facts.engine_info(text)
+    return Engine(socket_path, version, wait), models.engine_info(text)
 
 
-def open_exchange(socket_path: str, request: bytes, *, expects_body: bool = True) -> wire.Exchange:
+def open_exchange(socket_path: str, request: bytes, *, expects_body: bool = True) -> http.Exchange:
     """Connect and queue a request. Raises EngineUnreachableError with what an administrator can do about it."""
     try:
-        return wire.Exchange(socket_path, request, expects_body=expects_body)
+        return http.Exchange(socket_path, request, expects_body=expects_body)
     except OSError as error:
         reason = f"{error.strerror} ({errno.errorcode.get(error.errno or 0, '?')})"
         raise EngineUnreachableError(
@@ -330,13 +330,13 @@ def start_error(error: EngineError) -> Error:
     return error
 
 
-def exit_of(exchange: wire.Exchange) -> int:
+def exit_of(exchange: http.Exchange) -> int:
     """The exit code in a completed wait: the payload's, or 128 + signal number; `POST /containers/ID/wait`.
 
     Raises EngineError where the engine could not wait.
     """
     assert exchange.complete
-    obj = facts.parse(exchange.parser.take_body())
+    obj = models.parse(exchange.parser.take_body())
     if message := jsonobj.get_or(obj, "Error.Message", ""):
         raise EngineError(message, http_status=200)
     try:
@@ -345,21 +345,21 @@ def exit_of(exchange: wire.Exchange) -> int:
         raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None
 
 
-def facts_of(exchange: wire.Exchange) -> facts.ContainerFacts:
+def facts_of(exchange: http.Exchange) -> models.ContainerFacts:
     """What a completed ask() found. Raises EngineError."""
     if failure := failure_of(exchange):
         raise failure
-    return facts.container_facts(exchange.parser.take_body())
+    return models.container_facts(exchange.parser.take_body())
 
 
-def failure_of(exchange: wire.Exchange) -> EngineError | None:
+def failure_of(exchange: http.Exchange) -> EngineError | None:
     """What the engine had against a completed request; None if it did what it was asked."""
     head = exchange.parser.head
     assert head is not None
     return _error(head, exchange.parser.take_body()) if head.status >= 400 else None
 
 
-def complete(exchange: wire.Exchange, wait: wire.Wait, deadline: float) -> EngineError | None:
+def complete(exchange: http.Exchange, wait: http.Wait, deadline: float) -> EngineError | None:
     """Wait for the whole of an answer that nothing else follows; failure_of() it.
 
     Raises EngineUnreachableError: the engine has gone away, or not answered by the deadline (monotonic).
@@ -382,7 +382,7 @@ _CONNECT_HINTS = {
 }
 
 
-def _received(exchange: wire.Exchange, wait: wire.Wait) -> tuple[wire.Head, bytes]:
+def _received(exchange: http.Exchange, wait: http.Wait) -> tuple[http.Head, bytes]:
     """A whole answer. Raises EngineError where it is an error."""
     head, text = _answered(lambda: exchange.receive(wait, time.monotonic() + ANSWER_TIMEOUT_SEC))
     if head.status >= 400:
@@ -402,12 +402,12 @@ def _answered(receive: Callable[[], T]) -> T:
 
 
 def _container(container: str, verb: str) -> str:
-    return f"/containers/{wire.quote(container)}/{verb}"
+    return f"/containers/{http.quote(container)}/{verb}"
 
 
 def _query(query: Mapping[str, str]) -> str:
     """ "?a=1&b=x%20y"; what is empty is left out."""
-    words = [f"{name}={wire.quote(value)}" for name, value in query.items() if value]
+    words = [f"{name}={http.quote(value)}" for name, value in query.items() if value]
     return "?" + "&".join(words) if words else ""
 
 
@@ -416,7 +416,7 @@ def _timestamp(nsec: int) -> str:
     return f"{nsec // 10**9}.{nsec % 10**9:09}" if nsec else ""
 
 
-def _common_version(head: wire.Head, socket_path: str) -> tuple[int, int]:
+def _common_version(head: http.Head, socket_path: str) -> tuple[int, int]:
     spoken = _version(head.headers.get("api-version", "0.0"))
     if spoken < OLDEST_API:
         raise Error(
@@ -434,7 +434,7 @@ def _version(text: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _error(head: wire.Head, text: bytes) -> EngineError:
+def _error(head: http.Head, text: bytes) -> EngineError:
     return EngineError(_message(text) or f"the engine answered {head.status}", http_status=head.status)
 
 

@@ -8,7 +8,7 @@ twice.
 from __future__ import annotations
 
 from systemd_docker import jsonobj
-from systemd_docker.record import dataclass
+from systemd_docker.frozen import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,16 +6,16 @@ Each check raises UsageError or returns nothing. request.py says in which order 
 from __future__ import annotations
 
 from systemd_docker.errors import UsageError
-from systemd_docker.options import mounts, networks, numbers, paths
-from systemd_docker.options.quoting import quoted
+from systemd_docker.options.values import go_numbers, mounts, networks, paths
+from systemd_docker.options.values.go_quoting import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from systemd_docker.options.grammar import RunOptions
-    from systemd_docker.options.mounts import Mount
-    from systemd_docker.options.request import Client
+    from systemd_docker.options.create_request import Client
+    from systemd_docker.options.run_options import RunOptions
+    from systemd_docker.options.values.mounts import Mount
 
 _PULL_POLICIES = ("always", "missing", "never")
 
@@ -154,6 +154,6 @@ def restart_policy(text: str) -> tuple[str, int]:
     if not count:
         return name, 0
     try:
-        return name, numbers.integer(count, base=10)
+        return name, go_numbers.integer(count, base=10)
     except UsageError:
         raise UsageError("invalid restart policy format: maximum retry count must be an integer") from None

@@ -6,8 +6,8 @@ The Go tool's options keep their names and meaning, single dashes included, so t
 from __future__ import annotations
 
 from systemd_docker.errors import UsageError
+from systemd_docker.frozen import dataclass
 from systemd_docker.options.pflag import Flag, Spellings, parse_flags, switch
-from systemd_docker.record import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

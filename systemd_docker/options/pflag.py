@@ -11,9 +11,9 @@ at a letter that is no flag; a cluster that docker accepts keeps docker's meanin
 from __future__ import annotations
 
 from systemd_docker.errors import UsageError
-from systemd_docker.options.numbers import boolean
-from systemd_docker.options.quoting import quoted
-from systemd_docker.record import dataclass
+from systemd_docker.frozen import dataclass
+from systemd_docker.options.values.go_numbers import boolean
+from systemd_docker.options.values.go_quoting import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,29 +1,30 @@
-"""The story of `systemd-docker run`, in order: plan, launch, take over; then service.live goes on."""
+"""The story of `systemd-docker run`, in order: plan, launch, take over; then service.supervise.lifetime goes on."""
 
 from __future__ import annotations
 
 import time
 
 from systemd_docker import log
-from systemd_docker.adoption import is_parent_refusal
 from systemd_docker.errors import EngineError
-from systemd_docker.record import replace
-from systemd_docker.service import adopt, idfiles, prepare
-from systemd_docker.service.ending import Ending
-from systemd_docker.service.launch import Steps, launch
-from systemd_docker.service.signals import Signals, StopRequestedError
+from systemd_docker.frozen import replace
+from systemd_docker.kernel.signals import Signals, StopRequestedError
+from systemd_docker.plan.adoption import is_parent_refusal
+from systemd_docker.service.adoption import adopt
+from systemd_docker.service.exit_status import Ending
+from systemd_docker.service.start import id_files, planning
+from systemd_docker.service.start.launch import Steps, launch
 from systemd_docker.undo import Undo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from systemd_docker.engine.client import Engine
-    from systemd_docker.options.grammar import RunOptions
     from systemd_docker.options.own import OwnOptions
-    from systemd_docker.plan import LaunchPlan
-    from systemd_docker.sd_notify import Listener
-    from systemd_docker.service.asking import Questions
-    from systemd_docker.service.held import Held
-    from systemd_docker.service.launch import Container
+    from systemd_docker.options.run_options import RunOptions
+    from systemd_docker.plan.launch_plan import LaunchPlan
+    from systemd_docker.sd.notify import Listener
+    from systemd_docker.service.start.early_queries import Questions
+    from systemd_docker.service.start.launch import Container
+    from systemd_docker.service.supervise.state import Held
     from systemd_docker.unit import UnitContext
 
 
@@ -42,7 +43,7 @@ def run(own: OwnOptions, options: RunOptions, unit: UnitContext, questions: Ques
                 undo.pop_all()
         except StopRequestedError as stopped:
             return Ending(128 + stopped.signo, stopped.signo)
-        from systemd_docker.service.live import live
+        from systemd_docker.service.supervise.lifetime import live
 
         return live(held, unit, signals)
     finally:
@@ -59,15 +60,15 @@ def start(
 ) -> Held:
     """A running container and everything about it that is still needed. Closing undo takes all of it back."""
     begin_nsec = time.time_ns()
-    prepared = prepare.prepare(own, options, unit, questions, signals.wait)
+    prepared = planning.prepare(own, options, unit, questions, signals.wait)
     listener = _listen(prepared.plan, undo)
     cid_path = options.text("cidfile")
     if cid_path:
-        idfiles.reserve_cid_file(cid_path, undo)
+        id_files.reserve_cid_file(cid_path, undo)
 
     def pull() -> None:
         # Only an image that is not there costs the memory and the time of the room that pulls.
-        from systemd_docker.service.pull import pull_image
+        from systemd_docker.service.start.pull import pull_image
 
         is_quiet = options.switch("quiet")
         pull_image(prepared.plan, prepared.engine, unit, signals.wait, is_quiet=is_quiet)
@@ -78,8 +79,8 @@ def start(
     steps = Steps(pull, lambda: _import_the_rest(unit), be_patient)
     plan, container = _launch(prepared.engine, prepared.plan, unit, undo, steps)
     if cid_path:
-        idfiles.write_cid_file(cid_path, container.id)
-    from systemd_docker.service.takeover import take_over
+        id_files.write_cid_file(cid_path, container.id)
+    from systemd_docker.service.start.finish_start import take_over
 
     prepared = replace(prepared, plan=plan)
     return take_over(own, prepared, container, unit, undo, listener=listener, begin_nsec=begin_nsec)
@@ -87,17 +88,17 @@ def start(
 
 def _import_the_rest(unit: UnitContext) -> None:
     """What is needed when the payload runs, and when it has ended: now it costs no time."""
-    from systemd_docker import sd_notify
-    from systemd_docker.service import live, search, takeover  # noqa: F401
+    from systemd_docker.sd import notify
+    from systemd_docker.service.start import finish_start  # noqa: F401
 
     if unit.notify_socket:
-        sd_notify.load()
+        notify.load()
 
 
 def _listen(plan: LaunchPlan, undo: Undo) -> Listener | None:
     if not plan.notify_directory:
         return None
-    from systemd_docker.service.payload_socket import make_payload_socket
+    from systemd_docker.service.notifications.payload_socket import make_payload_socket
 
     return make_payload_socket(plan.notify_directory, undo)
 

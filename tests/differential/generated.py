@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from systemd_docker.errors import UsageError
 from systemd_docker.options.flags import FLAGS
-from systemd_docker.options.grammar import parse_run
 from systemd_docker.options.pflag import Flag
+from systemd_docker.options.run_options import parse_run
 from tests.differential import sandbox
 
 if TYPE_CHECKING:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from systemd_docker.engine.frames import BEGINNING
-from systemd_docker.record import replace
-from systemd_docker.service.held import NO_FD, Held
-from systemd_docker.service.relay import NO_LINE
+from systemd_docker.engine.multiplex import BEGINNING
+from systemd_docker.frozen import replace
+from systemd_docker.kernel.pidfd import NO_FD
+from systemd_docker.service.output.relay import NO_LINE
+from systemd_docker.service.supervise.state import Held
 
 PLAIN = Held(
     socket_path="/nowhere",

@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 from collections.abc import Iterator
 
-from systemd_docker.cgroup import Cgroup
+from systemd_docker.kernel.cgroup import Cgroup
 
 FORKS = "(exec true)"
 ORPHANS = "(read _ </dev/null &)"

@@ -1,0 +1,186 @@
+"""What the engine tells, as records, and how they are read from its JSON."""
+
+from __future__ import annotations
+
+from systemd_docker import jsonobj
+from systemd_docker.errors import EngineError
+from systemd_docker.frozen import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from systemd_docker.jsonobj import JsonObject, JsonValue
+
+DEFAULT_HEALTHCHECK_INTERVAL_NSEC = 30 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What decides how a container can be made part of a unit; `GET /info`.
+
+    cgroup_driver: "systemd", "cgroupfs" or "none"; cgroup_version: "1" or "2".
+    version:       e.g. "20.10.24+dfsg1".
+    has_limits:    whether it can limit memory or processes: a user's own engine may have no controllers.
+    runtimes:      by the names that the engine's configuration lists, their programs, "" for none of its own.
+    """
+
+    version: str
+    cgroup_driver: str
+    cgroup_version: str
+    default_runtime: str
+    runtimes: Mapping[str, str]
+    security_options: tuple[str, ...]
+    live_restore: bool
+    has_limits: bool = True
+
+    @property
+    def major(self) -> int:
+        """20 of "20.10.24+dfsg1"; 0 for a development build that has no number."""
+        number = self.version.partition(".")[0]
+        return int(number) if number.isdecimal() else 0
+
+    @property
+    def rootless(self) -> bool:
+        return "name=rootless" in self.security_options
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFacts:
+    """A container as the engine has it now; `GET /containers/ID/json`.
+
+    name:             without the slash in front.
+    pid:              the leader's PID as the engine's host sees it; 0 when it does not run.
+    stop_timeout_sec: None where the container has none of its own.
+    health:           "starting", "healthy", "unhealthy"; "" for a container without a healthcheck, or not yet run.
+    healthcheck:      the command, as an exec's event shows the end of it: "curl -f localhost"; "" for none.
+    healthcheck_interval_nsec: 0 for the engine's own, DEFAULT_HEALTHCHECK_INTERVAL_NSEC.
+    """
+
+    id: str
+    name: str
+    status: str
+    running: bool
+    pid: int
+    exit_code: int
+    oom_killed: bool
+    error: str
+    labels: Mapping[str, JsonValue]
+    cgroup_parent: str
+    tty: bool
+    stop_signal: str
+    stop_timeout_sec: int | None
+    health: str
+    healthcheck: str
+    healthcheck_interval_nsec: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A container in a list; `GET /containers/json`.
+
+    name: without the slash in front. status: as in ContainerFacts.
+    """
+
+    id: str
+    name: str
+    status: str
+    labels: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A container that was made; `POST /containers/create`."""
+
+    id: str
+    warnings: tuple[str, ...]
+
+
+def engine_info(text: bytes) -> EngineInfo:
+    obj = parse(text)
+    runtimes = jsonobj.get_or(obj, "Runtimes", {})
+    return EngineInfo(
+        version=jsonobj.get_or(obj, "ServerVersion", ""),
+        cgroup_driver=jsonobj.get_or(obj, "CgroupDriver", ""),
+        cgroup_version=jsonobj.get_or(obj, "CgroupVersion", "1"),
+        default_runtime=jsonobj.get_or(obj, "DefaultRuntime", ""),
+        runtimes={name: str(one.get("path", "")) for name, one in runtimes.items() if isinstance(one, dict)},
+        security_options=tuple(str(option) for option in jsonobj.get_or(obj, "SecurityOptions", [])),
+        live_restore=jsonobj.get_or(obj, "LiveRestoreEnabled", False),
+        has_limits=jsonobj.get_or(obj, "MemoryLimit", True) or jsonobj.get_or(obj, "PidsLimit", True),
+    )
+
+
+def container_facts(text: bytes) -> ContainerFacts:
+    obj = parse(text)
+    stop_timeout = jsonobj.get_or(obj, "Config.StopTimeout", -1)
+    health = jsonobj.get_or(obj, "State.Health.Status", "")
+    return ContainerFacts(
+        id=expect(obj, "Id"),
+        name=jsonobj.get_or(obj, "Name", "").removeprefix("/"),
+        status=jsonobj.get_or(obj, "State.Status", ""),
+        running=jsonobj.get_or(obj, "State.Running", False),
+        pid=jsonobj.get_or(obj, "State.Pid", 0),
+        exit_code=jsonobj.get_or(obj, "State.ExitCode", 0),
+        oom_killed=jsonobj.get_or(obj, "State.OOMKilled", False),
+        error=jsonobj.get_or(obj, "State.Error", ""),
+        labels=jsonobj.get_or(obj, "Config.Labels", {}),
+        cgroup_parent=jsonobj.get_or(obj, "HostConfig.CgroupParent", ""),
+        tty=jsonobj.get_or(obj, "Config.Tty", False),
+        stop_signal=jsonobj.get_or(obj, "Config.StopSignal", ""),
+        stop_timeout_sec=None if stop_timeout < 0 else stop_timeout,
+        health=health if health != "none" else "",
+        healthcheck=_healthcheck(obj),
+        healthcheck_interval_nsec=jsonobj.get_or(obj, "Config.Healthcheck.Interval", 0),
+    )
+
+
+def _healthcheck(obj: JsonObject) -> str:
+    """Config.Healthcheck.Test is ["NONE"], ["CMD", word…] or ["CMD-SHELL", line]; the image's if it has none."""
+    kind, *words = [str(word) for word in jsonobj.get_or(obj, "Config.Healthcheck.Test", [])] or [""]
+    return " ".join(words) if kind in ("CMD", "CMD-SHELL") else ""
+
+
+def created(text: bytes) -> Created:
+    obj = parse(text)
+    warnings = tuple(str(warning) for warning in jsonobj.get_or(obj, "Warnings", []))
+    return Created(expect(obj, "Id"), warnings)
+
+
+def listed(text: bytes) -> tuple[Listed, ...]:
+    return tuple(
+        Listed(
+            id=expect(obj, "Id"),
+            name=_first_name(obj),
+            status=jsonobj.get_or(obj, "State", ""),
+            labels=jsonobj.get_or(obj, "Labels", {}),
+        )
+        for obj in parse_list(text)
+    )
+
+
+def parse(text: bytes) -> JsonObject:
+    try:
+        return jsonobj.parse_object(text)
+    except jsonobj.JsonError as error:
+        raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None
+
+
+def parse_list(text: bytes) -> list[JsonObject]:
+    try:
+        return jsonobj.parse_objects(text)
+    except jsonobj.JsonError as error:
+        raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None
+
+
+def _first_name(obj: JsonObject) -> str:
+    """A container has more than one where others are linked to it: "/web/db" is web's name for it, "/db" its own."""
+    names = [str(name) for name in jsonobj.get_or(obj, "Names", [])]
+    return next((name[1:] for name in names if name.count("/") == 1), "")
+
+
+def expect(obj: JsonObject, key: str) -> str:
+    try:
+        return jsonobj.get(obj, key, str)
+    except jsonobj.JsonError as error:
+        raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None

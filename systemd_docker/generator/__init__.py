@@ -1,0 +1,1 @@
+"""systemd-docker-generator(8): drop-ins for units, written before the service manager reads them."""

@@ -1,0 +1,263 @@
+"""cgroupfs: where the hierarchies are, where a process is, who is in a cgroup, and moving processes. Mechanism only.
+
+Every function takes the mount or /proc as a parameter's default, so that a test can bring its own tree.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from systemd_docker.frozen import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MOVE_PASSES = 200
+"""How often move_processes() rereads; 71 were seen to outrun four chains of fork and exit without pause."""
+
+SYSTEMD_HIERARCHY = "name=systemd"
+"""The v1 hierarchy that systemd keeps its units in; cgroups(7), "named hierarchies"."""
+
+
+def write_attribute(path: str, value: str) -> None:
+    """Write one kernel attribute with exactly one write(2); an OSError names the attribute."""
+    with open(path, "wb", buffering=0) as attribute:
+        try:
+            attribute.write(value.encode("ascii"))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroup:
+    """One cgroup of one hierarchy.
+
+    mount: where the hierarchy is mounted, e.g. "/sys/fs/cgroup".
+    path:  as printed by /proc/PID/cgroup: absolute, from the hierarchy's root, e.g. "/system.slice/web.service".
+    """
+
+    mount: str
+    path: str
+
+    @property
+    def directory(self) -> str:
+        return f"{self.mount}/{self.path.removeprefix('/')}"
+
+    def child(self, name: str) -> Cgroup:
+        return Cgroup(self.mount, f"{self.path.rstrip('/')}/{name}")
+
+    def contains(self, path: str) -> bool:
+        """Whether path, from /proc/PID/cgroup, is this cgroup or one below it."""
+        return path == self.path or path.startswith(self.path.rstrip("/") + "/")
+
+    def pids(self) -> frozenset[int]:
+        """PIDs directly in this cgroup, not in its children; 0 stands for a process of another PID namespace."""
+        with open(f"{self.directory}/cgroup.procs") as attribute:
+            return frozenset(map(int, attribute.read().split()))
+
+    def make(self) -> None:
+        """Make this cgroup unless it exists. Raises OSError: EACCES, EROFS, we may not."""
+        if not os.path.isdir(self.directory):
+            os.mkdir(self.directory, 0o755)
+
+    def attach(self, pid: int) -> None:
+        """Move one process, all of its threads with it, into this cgroup.
+
+        Raises OSError: ESRCH, the process is gone; EBUSY, this cgroup hands controllers to children and so may
+        hold no process itself; EACCES, we may not write in the common ancestor. See cgroup-v2.rst in the
+        kernel's Documentation/admin-guide/, "No Internal Process Constraint" and "Delegation Containment".
+        """
+        write_attribute(f"{self.directory}/cgroup.procs", str(pid))
+
+    def subtree(self) -> tuple[Cgroup, ...]:
+        """This cgroup and all below it, as they are now."""
+        below = len(self.directory)
+        return tuple(
+            Cgroup(self.mount, self.path.rstrip("/") + directory[below:])
+            for directory, _, _ in os.walk(self.directory)
+        )
+
+    def remove(self) -> None:
+        """Remove this cgroup with those below it. Raises OSError: EBUSY, somebody is in there; it is no error if it
+        does not exist."""
+        for cgroup in reversed(self.subtree()):
+            os.rmdir(cgroup.directory)
+
+    def read(self, attribute: str) -> str:
+        """An attribute without its last newline. Raises OSError: ENOENT, its controller is not enabled here."""
+        with open(f"{self.directory}/{attribute}") as file:
+            return file.read().rstrip("\n")
+
+    def write(self, attribute: str, value: str) -> None:
+        write_attribute(f"{self.directory}/{attribute}", value)
+
+    def wait_for(self, event: str, deadline: float) -> bool:
+        """Wait until cgroup.events has a line like "frozen 1"; whether it came before the deadline (monotonic).
+
+        The kernel wakes who polls that file for POLLPRI; cgroup-v2.rst, "Basic Operations", v2 only.
+        """
+        fd = os.open(f"{self.directory}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLPRI)
+            while event not in os.pread(fd, 4096, 0).decode().splitlines():
+                left_sec = deadline - time.monotonic()
+                if left_sec <= 0 or not poll.poll(left_sec * 1000):
+                    return False
+        finally:
+            os.close(fd)
+        return True
+
+    def is_delegated(self) -> bool:
+        """Whether systemd says that it leaves this cgroup's inside to us.
+
+        systemd marks delegated cgroups with an extended attribute: trusted.delegate, which only root sees; since 252
+        user.delegate as well. See Delegate= in systemd.resource-control(5) and xattr(7).
+        """
+        for name in ("user.delegate", "trusted.delegate"):
+            try:
+                if os.getxattr(self.directory, name) == b"1":
+                    return True
+            except OSError:
+                # ENODATA: not marked; EPERM, ENOTSUP: not to be known by this name.
+                continue
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchies:
+    """Where the cgroup hierarchies are mounted; CGROUP_DELEGATION.md, "Three different tree setups".
+
+    unified: the mount of cgroup v2 that holds systemd's units, or "" in the hybrid and legacy set-ups.
+    systemd: the mount of v1's name=systemd, or "" in the unified set-up.
+    beside:  the mount of cgroup v2 in the hybrid set-up, systemd's units too, no controllers; or "".
+    """
+
+    unified: str
+    systemd: str
+    beside: str = ""
+
+    @property
+    def is_unified(self) -> bool:
+        return bool(self.unified)
+
+    def beside_of(self, own: Cgroup) -> Cgroup | None:
+        """In the hybrid set-up, the cgroup of a unit of systemd's in the v2 tree as well; None where it has none."""
+        twin = Cgroup(self.beside, own.path)
+        return twin if self.beside and os.path.isdir(twin.directory) else None
+
+    def is_v1_alone(self, own: Cgroup) -> bool:
+        return bool(self.systemd) and self.beside_of(own) is None
+
+    def of_service(self, proc_cgroup: str) -> Cgroup:
+        """The cgroup, in systemd's hierarchy, of a process whose /proc/PID/cgroup reads proc_cgroup.
+
+        Raises LookupError where the text has no line for that hierarchy.
+        """
+        wanted = "" if self.unified else SYSTEMD_HIERARCHY
+        for controllers, path in parse_proc_cgroup(proc_cgroup):
+            if controllers == wanted:
+                return Cgroup(self.unified or self.systemd, path)
+        raise LookupError(f"no cgroup in the hierarchy '{wanted or 'unified'}'")
+
+
+def parse_proc_cgroup(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (controllers, path) per line of /proc/PID/cgroup; controllers is "" for the v2 hierarchy.
+
+    See cgroups(7), "/proc/pid/cgroup".
+    """
+    for line in text.splitlines():
+        _hierarchy_id, controllers, path = line.split(":", 2)
+        yield controllers, path
+
+
+def parse_mountinfo(text: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (root, mount point, filesystem type, super options) per line; see proc_pid_mountinfo(5)."""
+    for line in text.splitlines():
+        fields, _, behind = line.partition(" - ")
+        _id, _parent, _device, root, mount_point, *_ = fields.split(" ")
+        filesystem, _source, options = behind.split(" ", 2)
+        yield _unescape(root), _unescape(mount_point), filesystem, options
+
+
+def find_hierarchies(mountinfo: str) -> Hierarchies:
+    """The hierarchies in /proc/self/mountinfo's text.
+
+    Only a mount whose root is "/" counts: systemd 254 and later bind single attributes (memory.pressure) into units'
+    mount namespaces, and those lines are of type cgroup2 as well. A cgroup2 mount beside v1's name=systemd is the
+    hybrid set-up, where systemd's own hierarchy is v1's.
+
+    Raises LookupError where neither is mounted.
+    """
+    mounts = [mount for mount in parse_mountinfo(mountinfo) if mount[0] == "/"]
+    cgroup2 = next((mount_point for _, mount_point, filesystem, _ in mounts if filesystem == "cgroup2"), "")
+    for _root, mount_point, filesystem, options in mounts:
+        if filesystem == "cgroup" and SYSTEMD_HIERARCHY in options.split(","):
+            return Hierarchies("", mount_point, cgroup2)
+    if cgroup2:
+        return Hierarchies(cgroup2, "")
+    raise LookupError("no cgroup hierarchy of systemd's is mounted")
+
+
+def v1_cgroups(mountinfo: str, proc_cgroup: str) -> Mapping[str, Cgroup]:
+    """Where a process, whose /proc/PID/cgroup reads proc_cgroup, is in each v1 hierarchy with controllers.
+
+    By controllers, as that text has them: {"cpu,cpuacct": Cgroup("/sys/fs/cgroup/cpuacct,cpu", "/a.service")}.
+    """
+    mounts = [
+        (set(options.split(",")), mount_point)
+        for root, mount_point, filesystem, options in parse_mountinfo(mountinfo)
+        if root == "/" and filesystem == "cgroup"
+    ]
+    found: dict[str, Cgroup] = {}
+    for controllers, path in parse_proc_cgroup(proc_cgroup):
+        wanted = set(controllers.split(","))
+        mount = next((mount_point for options, mount_point in mounts if wanted <= options), "")
+        if mount and not controllers.startswith("name="):
+            found[controllers] = Cgroup(mount, path)
+    return found
+
+
+def read_proc_cgroup(pid: int | str, proc: str = "/proc") -> str:
+    """/proc/PID/cgroup. Raises OSError: ENOENT, ESRCH, the process is gone."""
+    with open(f"{proc}/{pid}/cgroup") as attribute:
+        return attribute.read()
+
+
+def read_hierarchies(proc: str = "/proc") -> Hierarchies:
+    """Raises LookupError, see find_hierarchies()."""
+    return find_hierarchies(read_mountinfo(proc))
+
+
+def read_mountinfo(proc: str = "/proc") -> str:
+    with open(f"{proc}/self/mountinfo", errors="surrogateescape") as attribute:
+        return attribute.read()
+
+
+def move_processes(source: Cgroup, target: Cgroup, *, passes: int = MOVE_PASSES) -> frozenset[int]:
+    """Move every process of source into target; return the PIDs still left in source.
+
+    The kernel moves one process per write(2), and any of them may fork between our read and our write, so one
+    pass is never proof: reread until a pass finds nobody. A process that exits under our hands is as good as moved.
+    A process of another PID namespace stays: to write its 0 would move ourselves.
+    """
+    for _ in range(passes):
+        pids = source.pids()
+        if not pids - {0}:
+            break
+        for pid in pids - {0}:
+            try:
+                target.attach(pid)
+            except ProcessLookupError:
+                continue
+    return source.pids()
+
+
+def _unescape(text: str) -> str:
+    r"""mountinfo writes blanks, tabs, newlines and backslashes in octal: "\040"."""
+    for octal in ("\\040", "\\011", "\\012", "\\134"):
+        text = text.replace(octal, chr(int(octal[1:], 8)))
+    return text

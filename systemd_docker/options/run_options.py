@@ -1,0 +1,70 @@
+"""docker-run's command line: flags, then an image, then a command that is never looked at."""
+
+from __future__ import annotations
+
+from systemd_docker.errors import UsageError
+from systemd_docker.frozen import dataclass
+from systemd_docker.options.flags import FLAGS
+from systemd_docker.options.pflag import Spellings, parse_flags
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from systemd_docker.options.pflag import Use
+
+_RUN = Spellings(FLAGS)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """A docker-run command line, read but not yet interpreted.
+
+    image:  "" only when --help was asked for.
+    values: per flag in order of use, e.g. ((Flag "memory", 536870912), (Flag "env", "A=b"), ...); another spelling,
+            --net, counts as the flag it stands for.
+    """
+
+    image: str
+    command: tuple[str, ...]
+    values: tuple[Use, ...] = ()
+
+    def given(self, long: str) -> bool:
+        return any(flag.long == long for flag, _ in self.values)
+
+    def all(self, long: str) -> tuple[object, ...]:
+        """Every value of a flag, in order of use."""
+        return tuple(value for flag, value in self.values if flag.long == long)
+
+    def texts(self, long: str) -> tuple[str, ...]:
+        """all(), for a flag whose values are text."""
+        return tuple(value for value in self.all(long) if isinstance(value, str))
+
+    def text(self, long: str) -> str:
+        """The last value, or the flag's default."""
+        values = self.all(long)
+        return str(values[-1]) if values else _RUN.by_long[long].default
+
+    def number(self, long: str) -> int:
+        """The last value of a flag whose values are numbers, or 0."""
+        values = self.all(long)
+        return values[-1] if values and isinstance(values[-1], int) else 0
+
+    def switch(self, long: str) -> bool:
+        """Whether a switch is on; its default where it was not used."""
+        values = self.all(long)
+        return bool(values[-1]) if values else _RUN.by_long[long].default == "true"
+
+
+def parse_run(argv: Sequence[str]) -> RunOptions:
+    """Read what follows the word "run"; UsageError has the docker CLI's message."""
+    values, rest = parse_flags(argv, _RUN)
+    options = RunOptions("", (), values)
+    if rest:
+        return RunOptions(rest[0], rest[1:], values)
+    if not options.switch("help"):
+        raise UsageError(
+            "'systemd-docker run' requires at least 1 argument",
+            hint="Name an image: systemd-docker run [OPTIONS] IMAGE [COMMAND] [ARG...]",
+        )
+    return options

@@ -1,0 +1,273 @@
+"""How a container becomes part of its unit: which ways there are for this unit and this engine, the best one first.
+
+Pure: facts in, AdoptionPlans out. The effects are service.adoption.adopt's.
+
+"parent" is the best because nothing is ever outside: the engine creates the container inside the unit's cgroup, with
+its device filter and its limits. "move" takes a running container's processes over, and has to carry over what the
+engine enforced; several of the engine's own commands see nothing of them afterwards. "none" leaves it beside.
+"""
+
+from __future__ import annotations
+
+from systemd_docker.errors import AdoptionError
+from systemd_docker.frozen import dataclass, replace
+from systemd_docker.kernel.cgroup import SYSTEMD_HIERARCHY
+from systemd_docker.unit import INFINITY_USEC
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from systemd_docker.engine.models import EngineInfo
+    from systemd_docker.jsonobj import JsonObject, JsonValue
+    from systemd_docker.options.run_options import RunOptions
+    from systemd_docker.unit import UnitContext, UnitProperties
+
+SHIM_RUNTIME = "systemd-docker.runc.v2"
+"""A runtime that no engine lists. containerd runs containerd-shim-runc-v2 for every name that ends in ".runc.v2", and
+the engine tells only the runtimes that it lists to use systemd's cgroups; so runc manages the cgroup by path."""
+
+SHIM_ENGINE_MAJOR = 23
+"""The first engine that takes a shim's name for a runtime; 20.10 says "Unknown runtime specified"."""
+
+CONFIGURED_RUNTIME = "systemd-docker-runc"
+"""What daemon.json calls the runtime that leaves out runc's --systemd-cgroup: `install-system` installs it, an
+administrator lists it. For engines that do not take a shim's name."""
+
+NEED_THE_SCOPE = ("crun",)
+"""Runtimes, by their programs, that do not exec into a container whose scope systemd has collected because it was
+empty; runc does, where the first process is."""
+
+PAYLOAD_SLICE = "payload.slice"
+"""The engine insists on ".slice" at the end of a parent when it uses the systemd driver; it looks at nothing else."""
+
+SUPERVISOR = "supervisor"
+"""The sub-cgroup of a delegated unit that we live in; CGROUP_DELEGATION.md suggests the name."""
+
+PAYLOAD = "payload"
+"""The sub-cgroup that "move" takes the container's processes to with cgroup v2."""
+
+ANNOTATION_ENGINE_MAJOR = 26
+"""The first engine that was seen to hand annotations on to runc, which makes properties of its scope from them."""
+
+STOP_TIMEOUT_SEC = 10
+"""The engine's, for a container without one of its own."""
+
+SCOPE_MARGIN_SEC = 2
+"""How much later than the engine the service manager kills a scope that is bound to its unit."""
+
+_ROOTLESS = "a rootless engine's containers can go only into units of its user's manager, and only with cgroup v2"
+
+_NO_CONTROLLERS = "the rootless engine has no controllers, and then leaves the cgroup to its runtime"
+
+_NO_CGROUPS = "the engine makes no cgroups for its containers: its driver is 'none'"
+
+_OTHERWISE = "Use --adopt=none."
+
+_USE_SYSTEMD = 'Leave "native.cgroupdriver" out of daemon.json, or use --adopt=none.'
+
+_USE_CGROUPFS = 'Set "exec-opts": ["native.cgroupdriver=cgroupfs"] in daemon.json, or use --adopt=none.'
+
+PARENT_REFUSALS = (
+    "Unknown runtime specified",
+    "cgroup-parent for systemd cgroup should be",
+    "invalid slice name",
+    "cannot enter cgroupv2",
+)
+"""What the engine, or runc, says at create or start when it cannot make the container where "parent" wants it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptionPlan:
+    """One way for a container to become part of the unit.
+
+    strategy:       "parent", the engine creates it inside; "move", its processes are moved in when it has started;
+                    "none", it stays where the engine puts it.
+    reason:         for the log, e.g. "the engine uses cgroupfs".
+    hint:           what would make a better way possible, "" for nothing.
+    cgroup_parent, runtime: what the create request gets for that, "" for nothing.
+    annotations:    (name, value) pairs for the create request.
+    is_foreign:     whether the service manager, a user's, may not signal the payload: the system's engine runs it.
+    sweep:          whether the unit's processes have to leave the unit's own cgroup for SUPERVISOR first.
+    cgroups:        the v1 hierarchies, besides systemd's, that "move" takes the processes over in; see --cgroups.
+    """
+
+    strategy: str
+    reason: str
+    hint: str = ""
+    cgroup_parent: str = ""
+    runtime: str = ""
+    annotations: tuple[tuple[str, str], ...] = ()
+    sweep: bool = False
+    cgroups: tuple[str, ...] = ()
+    is_foreign: bool = False
+
+    @property
+    def is_in_unit(self) -> bool:
+        return self.strategy != "none"
+
+
+def choose_adoptions(
+    wanted: str,
+    options: RunOptions,
+    unit: UnitContext,
+    properties: UnitProperties,
+    info: EngineInfo,
+    *,
+    cgroups: Sequence[str] = (),
+) -> tuple[AdoptionPlan, ...]:
+    """wanted: "auto", "parent", "move" or "none". The ways that may work, never none at all, the best one first.
+
+    cgroups: what --cgroups names.
+
+    Raises AdoptionError with what would have to change.
+    """
+    if wanted == "none":
+        return (_beside("--adopt=none", options, unit, info),)
+    if options.given("cgroup-parent") and wanted == "auto":
+        return (_beside("--cgroup-parent says where the container goes", options, unit, info),)
+    if unit.cgroup is None:
+        raise AdoptionError(
+            "not started as a systemd service, so there is no unit for the container to be part of",
+            hint="Start it from a unit file or with systemd-run(1), or use --adopt=none.",
+        )
+    not_parent = _parent_refusal(options, unit, info) or _delegation_refusal(unit, properties)
+    not_move = _move_refusal(options, unit, info)
+    ways: tuple[AdoptionPlan, ...] = ()
+    if wanted != "move" and not not_parent:
+        ways = _parents(unit.cgroup.path, unit, info)
+    if wanted != "parent" and not not_move:
+        why, remedy = not_parent or ("the engine does not create it there", "")
+        why, remedy = ("--adopt=move", "") if wanted == "move" else (why, remedy)
+        hierarchies = () if unit.unified else tuple(name for name in cgroups if name != SYSTEMD_HIERARCHY)
+        why += f", --cgroups={','.join(hierarchies)}" if hierarchies else ""
+        sweep = unit.unified and not _delegation_refusal(unit, properties)
+        ways += (AdoptionPlan("move", why, remedy, sweep=sweep, cgroups=hierarchies),)
+    if not ways:
+        reason, remedy = (not_move if wanted == "move" else not_parent) or ("", "")
+        raise AdoptionError(f"cannot make the container part of {unit.name}: {reason}", hint=remedy or _OTHERWISE)
+    if unit.is_user and not info.rootless:
+        return tuple(replace(way, is_foreign=True) for way in ways)
+    return ways
+
+
+def with_adoption(body: JsonObject, adoption: AdoptionPlan) -> JsonObject:
+    """body, a create request, for a container that becomes part of the unit this way."""
+    host_config = body.get("HostConfig")
+    mine: dict[str, JsonValue] = dict(host_config) if isinstance(host_config, dict) else {}
+    if adoption.cgroup_parent:
+        mine["CgroupParent"] = adoption.cgroup_parent
+    if adoption.runtime:
+        mine["Runtime"] = adoption.runtime
+    if adoption.annotations:
+        theirs = mine.get("Annotations")
+        mine["Annotations"] = {**dict(adoption.annotations), **(theirs if isinstance(theirs, dict) else {})}
+    return {**body, "HostConfig": mine}
+
+
+def is_parent_refusal(message: str) -> bool:
+    """Whether an engine's error says that it cannot create the container where "parent" wants it."""
+    return any(words in message for words in PARENT_REFUSALS)
+
+
+def _parents(path: str, unit: UnitContext, info: EngineInfo) -> tuple[AdoptionPlan, ...]:
+    if info.cgroup_driver == "cgroupfs":
+        return (AdoptionPlan("parent", "the engine uses cgroupfs", cgroup_parent=path, sweep=unit.unified),)
+    shim = AdoptionPlan(
+        "parent",
+        "the engine's systemd driver is passed by",
+        cgroup_parent=f"{path}/{PAYLOAD_SLICE}",
+        runtime=SHIM_RUNTIME,
+        sweep=unit.unified,
+    )
+    configured = replace(shim, reason=f"the engine has the runtime {CONFIGURED_RUNTIME}", runtime=CONFIGURED_RUNTIME)
+    takes_shims = info.major == 0 or info.major >= SHIM_ENGINE_MAJOR
+    is_configured = CONFIGURED_RUNTIME in info.runtimes
+    return ((shim,) if takes_shims else ()) + ((configured,) if is_configured else ())
+
+
+def _beside(reason: str, options: RunOptions, unit: UnitContext, info: EngineInfo) -> AdoptionPlan:
+    """No adoption. Where the engine makes a scope of systemd's for the container, that is bound to the unit.
+
+    So it ends with the unit, however the unit ended, and be it that somebody killed us. The service manager's own
+    stop of the scope comes together with every stop of the unit, but the stop signal is ours to send, once: so it is
+    a SIGCONT, which harms nobody, and SIGKILL when the container's time is up. Never After=: the scope is made while
+    the unit starts, and would wait for it for ever.
+    """
+    is_scope = info.cgroup_driver == "systemd" and info.major >= ANNOTATION_ENGINE_MAJOR and not info.rootless
+    if not (is_scope and unit.name and not unit.is_user):
+        return AdoptionPlan("none", reason)
+    escaped = unit.name.replace("\\", "\\\\")
+    patience_sec = options.number("stop-timeout") if options.given("stop-timeout") else STOP_TIMEOUT_SEC
+    timeout_usec = (patience_sec + SCOPE_MARGIN_SEC) * 1_000_000 if patience_sec >= 0 else INFINITY_USEC
+    binding = (
+        ("org.systemd.property.BindsTo", f"['{escaped}']"),
+        ("org.systemd.property.KillSignal", "18"),
+        ("org.systemd.property.TimeoutStopUSec", f"uint64 {timeout_usec}"),
+    )
+    return AdoptionPlan("none", reason, annotations=binding)
+
+
+def _parent_refusal(options: RunOptions, unit: UnitContext, info: EngineInfo) -> tuple[str, str] | None:
+    """(reason, remedy) why this engine cannot create this container inside the unit."""
+    if options.given("cgroup-parent"):
+        return "--cgroup-parent puts it elsewhere", "Leave --cgroup-parent out, or use --adopt=none."
+    if info.rootless and not (unit.is_user and unit.unified):
+        return _ROOTLESS, ""
+    if info.cgroup_driver == "none":
+        return _NO_CGROUPS, _USE_SYSTEMD
+    if info.rootless and not info.has_limits:
+        return _NO_CONTROLLERS, ""
+    if info.cgroup_driver == "cgroupfs":
+        return None
+    if info.cgroup_driver != "systemd":
+        return f"the engine's cgroup driver is '{info.cgroup_driver}'", _USE_CGROUPFS
+    if options.given("runtime"):
+        return "--runtime leaves no way past the engine's systemd cgroup driver", _other_driver(info)
+    if info.default_runtime != "runc":
+        return f"the engine's default runtime is '{info.default_runtime}', not runc", _other_driver(info)
+    if 0 < info.major < SHIM_ENGINE_MAJOR and CONFIGURED_RUNTIME not in info.runtimes:
+        reason = f"engine {info.version} with the systemd cgroup driver puts containers into slices only"
+        return (
+            reason,
+            f"List the runtime {CONFIGURED_RUNTIME} in daemon.json, see systemd-docker(1). Or: {_USE_CGROUPFS}",
+        )
+    return None
+
+
+def _move_refusal(options: RunOptions, unit: UnitContext, info: EngineInfo) -> tuple[str, str] | None:
+    """(reason, remedy) why a container's processes cannot be moved into the unit."""
+    if options.given("cgroup-parent"):
+        return "--cgroup-parent puts it elsewhere", "Leave --cgroup-parent out, or use --adopt=none."
+    if info.rootless and not unit.is_user:
+        return _ROOTLESS, ""
+    if unit.is_user and not (info.rootless and unit.unified):
+        return "a user's manager can move only its rootless engine's containers, and only with cgroup v2", ""
+    if info.cgroup_driver == "none":
+        return _NO_CGROUPS, _USE_SYSTEMD
+    runtime = options.text("runtime") or info.default_runtime
+    program = (info.runtimes.get(runtime) or runtime).rpartition("/")[2]
+    if info.cgroup_driver == "systemd" and program in NEED_THE_SCOPE:
+        reason = f"with {program} and the engine's systemd driver, docker exec fails once processes were moved"
+        return reason, _other_driver(info)
+    if not unit.unified and info.cgroup_driver != "cgroupfs":
+        reason = "with cgroup v1 and the engine's systemd driver, docker exec fails once processes were moved"
+        return reason, "Use --adopt=parent, or --adopt=none."
+    return None
+
+
+def _other_driver(info: EngineInfo) -> str:
+    """A rootless engine has systemd's or none."""
+    return _OTHERWISE if info.rootless else _USE_CGROUPFS
+
+
+def _delegation_refusal(unit: UnitContext, properties: UnitProperties) -> tuple[str, str] | None:
+    if not unit.unified or unit.is_delegated or properties.is_delegated:
+        return None
+    reason = "systemd has not delegated its cgroup"
+    if properties.is_transient:
+        return reason, "Give systemd-run(1) the option --property=Delegate=yes."
+    if unit.is_user:
+        return reason, "Set Delegate=yes in the unit."
+    generator = "systemd-docker-generator(8) does so for units that say nothing of Delegate="
+    return reason, f"Set Delegate=yes in the unit; {generator}."

@@ -1,0 +1,122 @@
+"""Which cgroup the payload lives in: room is made before it is born, and proof asked for afterwards."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from systemd_docker import log
+from systemd_docker.errors import AdoptionError
+from systemd_docker.kernel import cgroup
+from systemd_docker.plan.adoption import SUPERVISOR
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from systemd_docker.plan.adoption import AdoptionPlan
+    from systemd_docker.unit import UnitContext
+
+
+def make_room(plan: AdoptionPlan, unit: UnitContext) -> None:
+    """Leave the unit's own cgroup, with everybody who is in it, for the supervisor's, if the plan says so.
+
+    With cgroup v2 a cgroup that holds processes cannot hand controllers to its children: a container below it would
+    fail to start with a memory limit, or become threaded and lose the memory controller without a word. "Everybody"
+    may be more than us: the shell of an ExecStart=/bin/sh -c line, for one.
+
+    Raises AdoptionError, also for a container that could not be moved in afterwards.
+    """
+    if plan.strategy == "move":
+        # A rare way, with memory of its own.
+        from systemd_docker.service.adoption import move
+
+        move.check(unit, plan.cgroups)
+    if not plan.sweep or unit.cgroup is None:
+        return
+    supervisor = unit.cgroup.child(SUPERVISOR)
+    try:
+        if not unit.cgroup.pids():
+            # DelegateSubgroup= has put everybody where they belong.
+            return
+        supervisor.make()
+        left = cgroup.move_processes(unit.cgroup, supervisor)
+    except OSError as error:
+        raise AdoptionError(
+            f"cannot leave the cgroup of {unit.name} for the container's sake: {error.strerror}"
+            f" ({errno.errorcode.get(error.errno or 0, '?')})",
+            hint="Set DelegateSubgroup=supervisor in the unit (systemd 254), or allow writing to the cgroup tree:"
+            " ProtectControlGroups=no, and root for User=.",
+        ) from error
+    if left:
+        raise AdoptionError(
+            f"{len(left)} processes of {unit.name} fork faster than they can be moved out of the container's way",
+            hint="Run only systemd-docker in ExecStart=, or set DelegateSubgroup=supervisor (systemd 254).",
+        )
+
+
+def adopt(plan: AdoptionPlan, unit: UnitContext, container_id: str, leader: int) -> tuple[str, ...]:
+    """Make the container, which has just started, part of the unit as far as it is not; and prove it.
+
+    What move.take_over() gives, () where nobody will have to be moved.
+    Raises AdoptionError: the container must not run on then.
+    """
+    moved: tuple[str, ...] = ()
+    if plan.strategy == "move":
+        from systemd_docker.service.adoption import move
+
+        moved = move.take_over(unit, container_id, leader, plan.cgroups, delegated=plan.sweep)
+        container_id = ""
+    verify(plan, unit, container_id, leader)
+    return moved
+
+
+def leftovers(plan: AdoptionPlan, unit: UnitContext) -> tuple[str, ...]:
+    """Directories that may stay when the container is gone, nobody's: to be removed where they are empty."""
+    return _on_v1(unit) if plan.strategy == "parent" else ()
+
+
+def _on_v1(unit: UnitContext) -> tuple[str, ...]:
+    """What the runtime has made, with v1: the unit's path in every hierarchy. systemd removes it from those it uses.
+
+    Where systemd has made it, we are in there ourselves, and it stays.
+    """
+    if unit.unified or unit.cgroup is None:
+        return ()
+    ours = cgroup.v1_cgroups(cgroup.read_mountinfo(), cgroup.read_proc_cgroup("self"))
+    return tuple(cgroup.Cgroup(of.mount, unit.cgroup.path).directory for of in ours.values())
+
+
+def remove_leftovers(unit: UnitContext) -> None:
+    """For a start that has failed and a wrapper that was killed; a container that has run leaves it to its end."""
+    for directory in _on_v1(unit):
+        try:
+            os.rmdir(directory)
+        except OSError:
+            # Not made, or with somebody in it.
+            continue
+
+
+def verify(plan: AdoptionPlan, unit: UnitContext, container_id: str, leader: int) -> str:
+    """The leader's cgroup, proven to be the container's own and, where the plan adopts, inside the unit.
+
+    container_id: "" where the cgroup is not named for it.
+    "" where the leader is gone already: there is nobody left to be in the wrong place.
+    Raises AdoptionError: what "parent" rests on nobody has promised, so it is looked at after every start.
+    """
+    try:
+        path = cgroup.read_hierarchies().of_service(cgroup.read_proc_cgroup(leader)).path
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    except LookupError as error:
+        raise AdoptionError(f"cannot tell where the container's processes are: {error}") from None
+    if container_id not in path and plan.is_in_unit:
+        raise AdoptionError(
+            f"process {leader} is in the cgroup '{path}', which is not the container's",
+            hint="Does the engine run on this host? See DOCKER_HOST.",
+        )
+    if plan.is_in_unit and not (unit.cgroup and unit.cgroup.contains(path)):
+        raise AdoptionError(
+            f"the engine has put the container into '{path}' instead of {unit.name}'s cgroup",
+            hint="Please report this engine's version; --adopt=none runs the container beside the unit.",
+        )
+    log.debug(f"leader {leader} is in '{path}'")
+    return path

@@ -1,0 +1,1 @@
+"""What systemd is told while the container runs: main PID, readiness, status, watchdog."""

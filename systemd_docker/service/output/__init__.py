@@ -1,0 +1,1 @@
+"""The container's output and input: relayed, resumed, never lost in silence."""

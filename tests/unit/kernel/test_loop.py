@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from systemd_docker.kernel.loop import Loop
+from systemd_docker.kernel.signals import Signals, StopRequestedError
+
+
+def test_a_handler_runs_for_what_is_readable_and_for_nothing_else() -> None:
+    loop, calls = Loop(), []
+    quiet_reader, quiet_writer = os.pipe()
+    reader, writer = os.pipe()
+    loop.watch(quiet_reader, select.POLLIN, lambda: calls.append("quiet"))
+    loop.watch(reader, select.POLLIN, lambda: calls.append("loud"))
+    os.write(writer, b"x")
+
+    loop.run_until(lambda: len(calls) == 3)
+
+    assert calls == ["loud"] * 3
+    for fd in (quiet_reader, quiet_writer, reader, writer):
+        os.close(fd)
+
+
+def test_a_handler_may_give_up_another_of_the_same_round() -> None:
+    loop, calls = Loop(), []
+    pipes = [os.pipe(), os.pipe()]
+
+    def handle(mine: int, other: int) -> None:
+        calls.append(mine)
+        loop.unwatch(other)
+
+    for (reader, writer), (other, _) in zip(pipes, reversed(pipes), strict=True):
+        os.write(writer, b"x")
+        loop.watch(reader, select.POLLIN, lambda mine=reader, other=other: handle(mine, other))  # type: ignore[misc]
+
+    loop.run_until(lambda: len(calls) == 2)
+
+    assert len(set(calls)) == 1
+    for fds in pipes:
+        for fd in fds:
+            os.close(fd)
+
+
+def test_a_deadline_comes_once_and_in_its_time() -> None:
+    loop, calls = Loop(), []
+    begin = time.monotonic()
+    loop.after(0.05, lambda: calls.append("late"))
+    loop.after(0.0, lambda: calls.append("early"))
+
+    loop.run_until(lambda: "late" in calls)
+
+    assert calls == ["early", "late"]
+    assert time.monotonic() - begin >= 0.05
+
+
+@pytest.fixture
+def signals() -> Iterator[Signals]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGPIPE)}
+    caught = Signals()
+    yield caught
+    caught.close()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_signals_are_read_in_the_order_they_came(signals: Signals) -> None:
+    for signo in (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1):
+        os.kill(os.getpid(), signo)
+
+    assert signals.read() == [signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1]
+    assert signals.read() == []
+
+
+def test_a_signal_to_stop_ends_a_wait_and_is_not_lost(signals: Signals) -> None:
+    quiet, other = socket.socketpair()
+    os.kill(os.getpid(), signal.SIGHUP)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(StopRequestedError, match="signal 15"):
+        signals.wait(quiet.fileno(), select.POLLIN, time.monotonic() + 5)
+
+    assert signals.read() == [signal.SIGHUP, signal.SIGTERM]
+    quiet.close()
+    other.close()
+
+
+def test_other_signals_are_kept_and_late_ones_leave_time_for_an_answer(signals: Signals) -> None:
+    ready, other = socket.socketpair()
+    other.sendall(b"x")
+    signals.patience_sec = 5
+    os.kill(os.getpid(), signal.SIGUSR1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+    signals.wait(ready.fileno(), select.POLLIN, time.monotonic() + 5)
+
+    assert signals.read() == [signal.SIGUSR1, signal.SIGTERM]
+    ready.close()
+    other.close()
+
+
+def test_patience_with_waits_after_a_signal_to_stop_ends(signals: Signals) -> None:
+    quiet, other = socket.socketpair()
+    signals.patience_sec = 0.1
+    os.kill(os.getpid(), signal.SIGTERM)
+    begin = time.monotonic()
+
+    for _ in range(2):
+        with pytest.raises(StopRequestedError, match="signal 15"):
+            signals.wait(quiet.fileno(), select.POLLIN, time.monotonic() + 5)
+
+    assert 0.1 <= time.monotonic() - begin < 2, "both together"
+    assert signals.read() == [signal.SIGTERM]
+    quiet.close()
+    other.close()
+
+
+def test_a_wait_has_a_deadline(signals: Signals) -> None:
+    quiet, other = socket.socketpair()
+
+    with pytest.raises(TimeoutError):
+        signals.wait(quiet.fileno(), select.POLLIN, time.monotonic() + 0.05)
+
+    quiet.close()
+    other.close()

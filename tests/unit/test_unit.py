@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from systemd_docker import unit
+from systemd_docker.frozen import replace
+from systemd_docker.unit import INFINITY_USEC, UnitProperties
+
+MOUNTINFO = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+
+
+def fake_proc(directory: Path, cgroup_text: str, mountinfo: str = MOUNTINFO) -> str:
+    (directory / "self").mkdir()
+    (directory / "self/mountinfo").write_text(mountinfo)
+    (directory / "self/cgroup").write_text(cgroup_text)
+    return str(directory)
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "service"),
+    [
+        ("/system.slice/web.service", "web.service", "/system.slice/web.service"),
+        ("/system.slice/web.service/supervisor", "web.service", "/system.slice/web.service"),
+        (
+            "/user.slice/user-1.slice/user@1.service/app.slice/web.service/supervisor",
+            "web.service",
+            "/user.slice/user-1.slice/user@1.service/app.slice/web.service",
+        ),
+        ("/system.slice/_cpu.service", "cpu.service", "/system.slice/_cpu.service"),
+        ("/system.slice/docker@a\\x2db.service", "docker@a\\x2db.service", "/system.slice/docker@a\\x2db.service"),
+        ("/user.slice/user-0.slice/session-1.scope", "", ""),
+        ("/", "", ""),
+    ],
+)
+def test_the_service_is_the_last_component_that_is_one(path: str, name: str, service: str) -> None:
+    assert unit.service_of(path) == (name, service)
+
+
+def test_everything_is_read_once(tmp_path: Path) -> None:
+    environ = {
+        "INVOCATION_ID": "0123456789abcdef0123456789abcdef",
+        "NOTIFY_SOCKET": "/run/systemd/notify",
+        "WATCHDOG_USEC": "2000000",
+        "WATCHDOG_PID": str(os.getpid()),
+        "RUNTIME_DIRECTORY": "/run/web:/run/other",
+        "DOCKER_CONFIG": "/etc/docker-cli",
+    }
+
+    context = unit.read_unit(environ, fake_proc(tmp_path, "0::/system.slice/web.service/supervisor\n"))
+
+    assert context.name == "web.service"
+    assert context.cgroup is not None
+    assert context.cgroup.path == "/system.slice/web.service"
+    assert context.unified
+    assert not context.is_user
+    assert context.watchdog_usec == 2_000_000
+    assert context.runtime_directory == "/run/web"
+    assert context.docker_config_path == "/etc/docker-cli/config.json"
+    assert context.engine_address == "unix:///var/run/docker.sock"
+
+
+@pytest.mark.parametrize(
+    ("mounted", "unified", "is_v1_alone"),
+    [(("cgroup2",), True, False), (("cgroup",), False, True), (("cgroup", "cgroup2"), False, False)],
+)
+@pytest.mark.parametrize("is_systemds", [True, False], ids=["systemd's", "another's"])
+def test_who_keeps_the_unit_in_which_tree(
+    tmp_path: Path, mounted: tuple[str, ...], *, unified: bool, is_v1_alone: bool, is_systemds: bool
+) -> None:
+    options = {"cgroup": "rw,name=systemd", "cgroup2": "rw"}
+    mountinfo = "".join(f"31 30 0:2 / {tmp_path}/{kind} rw - {kind} none {options[kind]}\n" for kind in mounted)
+    proc = fake_proc(tmp_path, "1:name=systemd:/web.service\n0::/web.service\n", mountinfo)
+    if is_systemds:
+        (tmp_path / "cgroup2/web.service").mkdir(parents=True)
+
+    context = unit.read_unit({}, proc)
+
+    assert context.unified is unified
+    assert context.is_v1_alone is (is_v1_alone or (not unified and not is_systemds))
+
+
+def test_a_shell_is_no_service(tmp_path: Path) -> None:
+    context = unit.read_unit({}, fake_proc(tmp_path, "0::/user.slice/user-0.slice/session-1.scope\n"))
+
+    assert context.name == ""
+    assert context.cgroup is None
+    assert context.runtime_directory == "/run"
+
+
+def test_no_cgroup_filesystem_is_no_service(tmp_path: Path) -> None:
+    assert unit.read_unit({}, str(tmp_path)).name == ""
+
+
+@pytest.mark.parametrize("environ", [{"WATCHDOG_USEC": "x"}, {"WATCHDOG_USEC": "5", "WATCHDOG_PID": "1"}, {}])
+def test_a_watchdog_that_is_not_ours_is_none(environ: dict[str, str], tmp_path: Path) -> None:
+    assert unit.read_unit(environ, str(tmp_path)).watchdog_usec == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "usec"),
+    [
+        ("1min 30s", 90_000_000),
+        ("0", INFINITY_USEC),
+        ("5s", 5_000_000),
+        ("1h 1min 1s 1ms 1us", 3_661_001_001),
+        ("1w 2d", 777_600_000_000),
+        ("infinity", INFINITY_USEC),
+        ("", INFINITY_USEC),
+        ("[not set]", INFINITY_USEC),
+    ],
+)
+def test_time_spans_are_read_as_systemctl_prints_them(text: str, usec: int) -> None:
+    assert unit.parse_timespan_usec(text) == usec
+
+
+def test_properties_come_from_systemctl_show() -> None:
+    shown = {
+        "Type": "notify",
+        "NotifyAccess": "all",
+        "NRestarts": "3",
+        "KillMode": "control-group",
+        "KillSignal": "3",
+        "TimeoutStopUSec": "1min 30s",
+        "Delegate": "yes",
+        "ControlGroup": "/system.slice/web.service",
+    }
+
+    assert unit.parse_properties(shown) == UnitProperties(
+        "notify",
+        "all",
+        "control-group",
+        3,
+        90_000_000,
+        is_delegated=True,
+        control_group="/system.slice/web.service",
+        restarts=3,
+    )
+
+
+@pytest.mark.parametrize("shown", [{}, {"Type": "notify"}])
+def test_a_manager_that_does_not_answer_leaves_the_cautious_values(shown: dict[str, str]) -> None:
+    assert unit.parse_properties(shown) == UnitProperties()
+
+
+def test_a_users_unit_has_the_users_engine_where_there_is_one(tmp_path: Path) -> None:
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    users = replace(unit.read_unit(environ), is_user=True)
+    assert users.engine_address == "unix:///var/run/docker.sock"
+
+    (tmp_path / "docker.sock").touch()
+
+    assert users.engine_address == f"unix://{tmp_path}/docker.sock"
+    assert replace(users, is_user=False).engine_address == "unix:///var/run/docker.sock"
+    named = replace(users, environ={**environ, "DOCKER_HOST": "unix:///run/other.sock"})
+    assert named.engine_address == "unix:///run/other.sock"
