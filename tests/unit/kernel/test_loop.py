@@ -11,6 +11,7 @@ import pytest
 
 from systemd_docker.kernel.loop import Loop
 from systemd_docker.kernel.signals import Signals, StopRequestedError
+from tests.fakes.clock import Clock
 
 
 def test_a_handler_runs_for_what_is_readable_and_for_nothing_else() -> None:
@@ -58,6 +59,40 @@ def test_a_deadline_comes_once_and_in_its_time() -> None:
 
     assert calls == ["early", "late"]
     assert time.monotonic() - begin >= 0.05
+
+
+def test_a_cancelled_timer_never_runs_even_in_the_round_in_which_it_is_due() -> None:
+    clock = Clock()
+    loop, calls = Loop(clock), []
+
+    def cancel_second() -> None:
+        calls.append("first")
+        second.cancel()
+
+    first = loop.after(1, cancel_second)
+    second = loop.after(1, lambda: calls.append("second"))
+    loop.after(2, lambda: calls.append("third"))
+
+    clock.turn(loop, 5)
+    first.cancel()
+
+    assert calls == ["first", "third"]
+    assert loop.is_empty
+
+
+def test_a_timer_that_sets_itself_again_is_due_once_a_period() -> None:
+    clock = Clock()
+    loop, calls = Loop(clock), []
+
+    def tick() -> None:
+        calls.append(clock())
+        loop.after(10, tick)
+
+    loop.after(10, tick)
+    clock.turn(loop, 35)
+
+    assert calls == [1010, 1020, 1030]
+    assert not loop.is_empty
 
 
 @pytest.fixture
