@@ -28,6 +28,7 @@ from systemd_docker import unit
 from systemd_docker.kernel import cgroup
 from systemd_docker.plan.adoption import PAYLOAD_SLICE, SHIM_RUNTIME, AdoptionPlan
 from systemd_docker.service.adoption import adopt
+from systemd_docker.service.adoption.state import planned
 
 strategy, processes = sys.argv[1], int(sys.argv[2])
 here = unit.read_unit()
@@ -44,7 +45,7 @@ try:
     while len(members.pids()) < processes or b"sleep" not in open(f"/proc/{leader}/cmdline", "rb").read()[:6]:
         time.sleep(0.05)
     begin = time.perf_counter()
-    adopt.adopt(plan, here, container, leader)
+    adopt.adopt(planned(plan), here, container, leader)
     print((time.perf_counter() - begin) * 1000)
 finally:
     subprocess.run(["docker", "rm", "--force", container], stdout=subprocess.DEVNULL, check=True)

@@ -7,12 +7,14 @@ import os
 
 from systemd_docker import log
 from systemd_docker.errors import AdoptionError
+from systemd_docker.frozen import replace
 from systemd_docker.kernel import cgroup
 from systemd_docker.plan.adoption import SUPERVISOR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from systemd_docker.plan.adoption import AdoptionPlan
+    from systemd_docker.service.adoption.state import AdoptionState
     from systemd_docker.unit import UnitContext
 
 
@@ -53,20 +55,21 @@ def make_room(plan: AdoptionPlan, unit: UnitContext) -> None:
         )
 
 
-def adopt(plan: AdoptionPlan, unit: UnitContext, container_id: str, leader: int) -> tuple[str, ...]:
-    """Make the container, which has just started, part of the unit as far as it is not; and prove it.
+def adopt(state: AdoptionState, unit: UnitContext, container_id: str, leader: int) -> AdoptionState:
+    """Make the container, which has just started, part of the unit as far as it is not yet, and prove it.
 
-    What move.take_over() gives, () where nobody will have to be moved.
+    Return state with where its processes were moved from and to.
     Raises AdoptionError: the container must not run on then.
     """
-    moved: tuple[str, ...] = ()
-    if plan.strategy == "move":
-        from systemd_docker.service.adoption import move
+    if state.strategy != "move":
+        verify(state, unit, container_id, leader)
+        return state
+    # Few containers are moved, and the module costs memory.
+    from systemd_docker.service.adoption import move
 
-        moved = move.take_over(unit, container_id, leader, plan.cgroups, delegated=plan.sweep)
-        container_id = ""
-    verify(plan, unit, container_id, leader)
-    return moved
+    moved = move.take_over(unit, container_id, leader, state.cgroups, delegated=state.sweeps)
+    verify(state, unit, "", leader)
+    return replace(state, moved=moved)
 
 
 def leftovers(plan: AdoptionPlan, unit: UnitContext) -> tuple[str, ...]:
@@ -95,7 +98,7 @@ def remove_leftovers(unit: UnitContext) -> None:
             continue
 
 
-def verify(plan: AdoptionPlan, unit: UnitContext, container_id: str, leader: int) -> str:
+def verify(state: AdoptionState, unit: UnitContext, container_id: str, leader: int) -> str:
     """The leader's cgroup, proven to be the container's own and, where the plan adopts, inside the unit.
 
     container_id: "" where the cgroup is not named for it.
@@ -108,12 +111,12 @@ def verify(plan: AdoptionPlan, unit: UnitContext, container_id: str, leader: int
         return ""
     except LookupError as error:
         raise AdoptionError(f"cannot tell where the container's processes are: {error}") from None
-    if container_id not in path and plan.is_in_unit:
+    if container_id not in path and state.is_in_unit:
         raise AdoptionError(
             f"process {leader} is in the cgroup '{path}', which is not the container's",
             hint="Does the engine run on this host? See DOCKER_HOST.",
         )
-    if plan.is_in_unit and not (unit.cgroup and unit.cgroup.contains(path)):
+    if state.is_in_unit and not (unit.cgroup and unit.cgroup.contains(path)):
         raise AdoptionError(
             f"the engine has put the container into '{path}' instead of {unit.name}'s cgroup",
             hint="Please report this engine's version; --adopt=none runs the container beside the unit.",

@@ -264,14 +264,14 @@ def _are_ceilings(attribute: str, *values: str) -> bool:
 
 def _carry_device_programs(of: Cgroup, target: Cgroup) -> None:
     """What decides in of about devices, there and above it, decides in target as well."""
-    from systemd_docker.kernel import syscalls
+    from systemd_docker.kernel import bpf
 
     wanted, present = _device_programs(of), _device_programs(target)
     with _directory(target) as target_fd:
         for prog_id in wanted - present:
-            program = syscalls.prog_get_fd_by_id(prog_id)
+            program = bpf.prog_get_fd_by_id(prog_id)
             try:
-                syscalls.prog_attach(target_fd, program, syscalls.BPF_CGROUP_DEVICE, syscalls.BPF_F_ALLOW_MULTI)
+                bpf.prog_attach(target_fd, program, bpf.BPF_CGROUP_DEVICE, bpf.BPF_F_ALLOW_MULTI)
             finally:
                 os.close(program)
     if not wanted <= _device_programs(target):
@@ -279,10 +279,10 @@ def _carry_device_programs(of: Cgroup, target: Cgroup) -> None:
 
 
 def _device_programs(of: Cgroup) -> frozenset[int]:
-    from systemd_docker.kernel import syscalls
+    from systemd_docker.kernel import bpf
 
     with _directory(of) as fd:
-        return frozenset(syscalls.prog_query(fd, syscalls.BPF_CGROUP_DEVICE))
+        return frozenset(bpf.prog_query(fd, bpf.BPF_CGROUP_DEVICE))
 
 
 @contextlib.contextmanager

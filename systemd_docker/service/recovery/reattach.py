@@ -345,21 +345,15 @@ def _detached(exchange: Exchange) -> tuple[int, bytes]:
 
 
 def _watch_directory(path: str) -> int:
-    """An fd that is readable when a file has been made or written there; NO_FD where that cannot be had."""
-    from systemd_docker.kernel import syscalls
+    """Return an fd that is readable when a file has been made or written there; NO_FD where that cannot be had."""
+    # ctypes costs a megabyte, which only a service that waits for its engine pays.
+    from systemd_docker.kernel import inotify
 
     try:
-        fd = syscalls.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        return inotify.watch(path, inotify.IN_CREATE | inotify.IN_MOVED_TO | inotify.IN_CLOSE_WRITE)
     except OSError as error:
-        log.debug(f"cannot wait for the engine's socket: {error}")
+        log.debug(f"cannot watch '{path}' for the engine's socket: {error.strerror}")
         return NO_FD
-    try:
-        syscalls.inotify_add_watch(fd, path, syscalls.IN_CREATE | syscalls.IN_MOVED_TO | syscalls.IN_CLOSE_WRITE)
-    except OSError as error:
-        log.debug(f"cannot watch '{path}': {error}")
-        os.close(fd)
-        return NO_FD
-    return fd
 
 
 def _stopped_at(events: tuple[Event, ...]) -> int:

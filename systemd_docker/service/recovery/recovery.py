@@ -9,9 +9,9 @@ from systemd_docker.engine.client import Engine
 from systemd_docker.errors import AdoptionError, Error
 from systemd_docker.frozen import dataclass, replace
 from systemd_docker.kernel.pidfd import NO_FD
-from systemd_docker.plan.adoption import AdoptionPlan
 from systemd_docker.sd.notify import Notifier
 from systemd_docker.service.adoption import adopt
+from systemd_docker.service.adoption.state import AdoptionState
 from systemd_docker.service.notifications.status import Status
 from systemd_docker.service.recovery.reattach import Ended, Whereabouts
 from systemd_docker.service.start import id_files
@@ -141,9 +141,9 @@ def _taken_up(held: Held, before: Held, unit: UnitContext, main_pid: MainPid) ->
             id_files.replace_pid_file(held.pid_file, held.leader)
         except Error as error:
             log.warning(f"{error}, ignoring")
-    plan = AdoptionPlan(held.adoption, "as before", sweep=held.sweeps, cgroups=held.cgroups)
+    adoption = AdoptionState(held.adoption, held.sweeps, held.cgroups)
     try:
-        held = replace(held, moved=adopt.adopt(plan, unit, held.id, held.leader))
+        held = replace(held, moved=adopt.adopt(adoption, unit, held.id, held.leader).moved)
     except AdoptionError as error:
         log.error(f"{error}; container '{held.name}' is killed")
         signal.pidfd_send_signal(held.pidfd, signal.SIGKILL)

@@ -20,6 +20,7 @@ from systemd_docker.plan.launch_plan import (
 )
 from systemd_docker.sd.notify import Notifier
 from systemd_docker.service.adoption import adopt
+from systemd_docker.service.adoption.state import planned
 from systemd_docker.service.notifications import guard, main_pid
 from systemd_docker.service.notifications.status import Status, steady_text
 from systemd_docker.service.output import sinks
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from systemd_docker.options.own import OwnOptions
     from systemd_docker.plan.launch_plan import LaunchPlan
     from systemd_docker.sd.notify import Listener
+    from systemd_docker.service.adoption.state import AdoptionState
     from systemd_docker.service.start.launch import Container
     from systemd_docker.service.start.planning import Prepared
     from systemd_docker.undo import Undo
@@ -54,16 +56,16 @@ def take_over(
     listener:   the payload's notification socket, if it has one. begin_nsec: when this invocation began.
     """
     plan = prepared.plan
-    moved: tuple[str, ...] = ()
+    adoption = planned(plan.adoption)
     if container.leader:
-        moved = adopt.adopt(plan.adoption, unit, container.id, container.leader)
+        adoption = adopt.adopt(adoption, unit, container.id, container.leader)
         if own.pid_file:
             id_files.write_pid_file(own.pid_file, container.leader, undo)
     notifier = Notifier(unit.notify_socket)
     leader_is_main = plan.leader_is_main and container.leader != 0
     guard_fd = _post_guard(unit, undo) if leader_is_main else NO_FD
     main_pid.announce(notifier, leader=container.leader if leader_is_main else 0, is_ready=plan.ready == "started")
-    held = _hold(own, container, prepared, unit, moved, listener, guard_fd, begin_nsec)
+    held = _hold(own, container, prepared, unit, adoption, listener, guard_fd, begin_nsec)
     Status(notifier, held).say()
     _log_choices(container, plan, unit)
     return held
@@ -83,7 +85,7 @@ def _hold(
     container: Container,
     prepared: Prepared,
     unit: UnitContext,
-    moved: tuple[str, ...],
+    adoption: AdoptionState,
     listener: Listener | None,
     guard_fd: int,
     begin_nsec: int,
@@ -108,10 +110,10 @@ def _hold(
         stop_signal=facts.stop_signal,
         stop_timeout_sec=stop_timeout_sec(facts.stop_timeout_sec, properties),
         patience_sec=patience_sec(properties),
-        adoption=plan.adoption.strategy,
-        sweeps=plan.adoption.sweep,
-        cgroups=plan.adoption.cgroups,
-        moved=moved,
+        adoption=adoption.strategy,
+        sweeps=adoption.sweeps,
+        cgroups=adoption.cgroups,
+        moved=adoption.moved,
         leader_is_main=plan.leader_is_main and container.leader != 0,
         shares_manager_signals=shares_manager_signals(plan.adoption, properties),
         manager_signals_payload=manager_signals_payload(plan.adoption, properties, facts.stop_signal),

@@ -1,7 +1,7 @@
-"""System calls the standard library does not wrap. Mechanism only: no policy, no logging.
+"""bpf(2) for the device programs of a cgroup, which the standard library does not wrap.
 
-Each wrapper is named after its call or its bpf(2) command, and raises OSError with the errno the kernel gave;
-constants have their names from the kernel's headers. Imported only where it is needed: ctypes costs a megabyte.
+Each function is named after its bpf(2) command, and raises OSError with the errno the kernel gave; constants have
+their names from the kernel's headers. Imported only by a start that moves processes: ctypes costs a megabyte.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ BPF_CGROUP_DEVICE = 6
 """enum bpf_attach_type in <linux/bpf.h>: programs that decide which devices a cgroup may open and make."""
 
 BPF_F_ALLOW_MULTI = 2
-"""An attached program comes beside those that are there, here and above: all of them have to agree."""
+"""Attach beside the programs that are there, here and above: all of them have to agree."""
 
 _BPF_F_QUERY_EFFECTIVE = 1
 _BPF_PROG_ATTACH, _BPF_PROG_GET_FD_BY_ID, _BPF_PROG_QUERY = 8, 13, 16
@@ -27,7 +27,7 @@ MAX_PROGRAMS = 1024
 
 
 class _Query(ctypes.Structure):
-    """bpf_attr for BPF_PROG_QUERY; the kernel wants what is behind it to be zero."""
+    """bpf_attr for BPF_PROG_QUERY; the kernel demands zeros behind the last field."""
 
     _fields_ = (
         ("target_fd", ctypes.c_uint32),
@@ -58,7 +58,7 @@ class _ById(ctypes.Structure):
 
 
 def prog_query(cgroup_fd: int, attach_type: int, *, effective: bool = True) -> tuple[int, ...]:
-    """IDs of the programs attached to a cgroup (Linux 4.15); effective: those attached above it as well.
+    """Return the IDs of the programs attached to a cgroup (Linux 4.15); effective: those attached above it as well.
 
     Raises OSError: EPERM, only CAP_SYS_ADMIN may ask; ENOSYS, this architecture is not known here.
     """
@@ -70,14 +70,14 @@ def prog_query(cgroup_fd: int, attach_type: int, *, effective: bool = True) -> t
 
 
 def prog_get_fd_by_id(prog_id: int) -> int:
-    """An fd, the caller's, close-on-exec, that holds a program (Linux 4.13). OSError: ENOENT, it is gone."""
+    """Return a new close-on-exec fd that holds a program (Linux 4.13). Raises OSError: ENOENT, it is gone."""
     return _bpf(_BPF_PROG_GET_FD_BY_ID, _ById(prog_id, 0, 0))
 
 
 def prog_attach(cgroup_fd: int, prog_fd: int, attach_type: int, flags: int) -> None:
     """Attach a program to a cgroup for as long as the cgroup lives.
 
-    Raises OSError: EPERM, a cgroup above forbids it or we have no CAP_NET_ADMIN or CAP_SYS_ADMIN; EINVAL, it is
+    Raises OSError: EPERM, a cgroup above forbids it, or CAP_NET_ADMIN or CAP_SYS_ADMIN is missing; EINVAL, it is
     attached already; E2BIG, there are too many.
     """
     _bpf(_BPF_PROG_ATTACH, _Attach(cgroup_fd, prog_fd, attach_type, flags))
@@ -91,26 +91,7 @@ def _bpf(command: int, attr: ctypes.Structure) -> int:
     result: int = libc.syscall(
         ctypes.c_long(number), ctypes.c_int(command), ctypes.byref(attr), ctypes.c_uint(ctypes.sizeof(attr))
     )
-    return _checked("bpf", result)
-
-
-IN_CLOSE_WRITE, IN_MOVED_TO, IN_CREATE = 0x8, 0x80, 0x100
-"""<linux/inotify.h>"""
-
-
-def inotify_init1(flags: int) -> int:
-    """An fd, the caller's; flags: os.O_NONBLOCK, os.O_CLOEXEC. OSError: EMFILE, the user has too many. inotify(7)."""
-    return _checked("inotify_init1", ctypes.CDLL(None, use_errno=True).inotify_init1(ctypes.c_int(flags)))
-
-
-def inotify_add_watch(fd: int, path: str, mask: int) -> int:
-    """The watch's number. Raises OSError: ENOENT, there is no such path; ENOSPC, the user has too many watches."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    return _checked("inotify_add_watch", libc.inotify_add_watch(fd, os.fsencode(path), ctypes.c_uint32(mask)))
-
-
-def _checked(call: str, result: int) -> int:
     if result < 0:
         code = ctypes.get_errno()
-        raise OSError(code, f"{call}: {os.strerror(code)}")
+        raise OSError(code, f"bpf: {os.strerror(code)}")
     return result
