@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from systemd_docker.errors import Error
-from systemd_docker.frozen import dataclass, replace
+from systemd_docker.frozen import frozen, replace
 from systemd_docker.kernel import cgroup
 from systemd_docker.sd import journal
 
@@ -50,7 +50,7 @@ _TIMESPAN_USEC = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnitContext:
     """This invocation, as the environment and /proc tell it.
 
@@ -113,7 +113,7 @@ class UnitContext:
         return f"{directory}/config.json"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnitProperties:
     """What the service manager knows of our unit; see systemd.service(5), systemd.kill(5).
 

@@ -17,7 +17,7 @@ import time
 from systemd_docker import unit as unit_room
 from systemd_docker.engine import client, http, multiplex
 from systemd_docker.errors import Error, UsageError
-from systemd_docker.frozen import dataclass, replace
+from systemd_docker.frozen import frozen, replace
 from systemd_docker.options.pflag import Flag, Spellings, parse_flags, switch
 from systemd_docker.options.values import environment
 from systemd_docker.plan.launch_plan import DEFAULT_STOP_TIMEOUT_SEC
@@ -40,7 +40,7 @@ _UNIT_FLAG = Flag("unit", "NAME", "Of this unit, in place of the one that we are
 _HELP_FLAG = switch("help", "Print this help", short="h")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """A command line of one of the verbs, and whom it is about.
 
@@ -63,7 +63,7 @@ class Request:
         return str(values[-1]) if values else default
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verb:
     """One subcommand.
 

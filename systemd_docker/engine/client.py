@@ -19,7 +19,7 @@ from systemd_docker.errors import (
     EngineUnreachableError,
     Error,
 )
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ ANSWER_TIMEOUT_SEC = 120
 _UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attachment:
     """A container's output, as it comes.
 

@@ -8,7 +8,7 @@ twice.
 from __future__ import annotations
 
 from systemd_docker import jsonobj
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class EventError(ValueError):
     """The bytes are no events: the stream has lost its place and cannot find it again."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """One thing that happened to a container.
 

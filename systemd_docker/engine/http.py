@@ -12,7 +12,7 @@ import select
 import struct
 import time
 
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class ProtocolError(ConnectionError):
     """The peer does not speak HTTP/1.1, or not as far as we understand it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Head:
     """Status line and headers; header names are in lower case."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from systemd_docker import jsonobj
 from systemd_docker.errors import EngineError
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DEFAULT_HEALTHCHECK_INTERVAL_NSEC = 30 * 10**9
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EngineInfo:
     """What decides how a container can be made part of a unit; `GET /info`.
 
@@ -45,7 +45,7 @@ class EngineInfo:
         return "name=rootless" in self.security_options
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContainerFacts:
     """A container as the engine has it now; `GET /containers/ID/json`.
 
@@ -75,7 +75,7 @@ class ContainerFacts:
     healthcheck_interval_nsec: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listed:
     """A container in a list; `GET /containers/json`.
 
@@ -88,7 +88,7 @@ class Listed:
     labels: Mapping[str, JsonValue]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Created:
     """A container that was made; `POST /containers/create`."""
 

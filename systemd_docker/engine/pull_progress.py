@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from systemd_docker import jsonobj
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ MAX_LAYERS = 1024
 """An image has at most 127 layers; what an engine says about more of them is not looked at."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reference:
     """An image's name as the engine's pull wants it.
 
@@ -52,7 +52,7 @@ def is_image_id(text: str) -> bool:
     return len(digits) == 64 and not set(digits) - set("0123456789abcdef")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PullProgress:
     """How far a pull has come. Totals grow while the engine learns of more layers.
 

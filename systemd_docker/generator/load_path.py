@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ UNIT_SIZE_MAX = 4 << 20
 ALIAS_DEPTH_MAX = 8
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DropIn:
     """A file in some NAME.d/. rank: of the directory in the load path; 0 overrides all others."""
 
@@ -37,7 +37,7 @@ class DropIn:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoadPath:
     """Everything in the load path that concerns services, as names only.
 

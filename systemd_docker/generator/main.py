@@ -17,7 +17,7 @@ import os
 import sys
 
 from systemd_docker import log
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 from systemd_docker.generator import delegation
 from systemd_docker.generator.load_path import (
     TYPE_DROP_INS,
@@ -44,7 +44,7 @@ MANAGER_LIBRARY = b"libsystemd-shared-"
 """Of libsystemd-shared-257.so, which the service manager's executable names as needed, in versions 252 to 262."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GeneratedFile:
     """path: below the output directory, e.g. "web.service.d/x.conf"."""
 

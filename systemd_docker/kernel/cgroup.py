@@ -9,7 +9,7 @@ import os
 import select
 import time
 
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def write_attribute(path: str, value: str) -> None:
             raise OSError(error.errno, error.strerror, path) from None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cgroup:
     """One cgroup of one hierarchy.
 
@@ -127,7 +127,7 @@ class Cgroup:
         return False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hierarchies:
     """Where the cgroup hierarchies are mounted; CGROUP_DELEGATION.md, "Three different tree setups".
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from systemd_docker.engine import image_reference
 from systemd_docker.errors import UsageError
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 from systemd_docker.options import api_socket, checks
 from systemd_docker.options.values import (
     addresses,
@@ -57,7 +57,7 @@ _EMPTY_MATTERS = frozenset({"MaskedPaths", "ReadonlyPaths"})
 """Left out, these would be the engine's own lists."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Client:
     """What the docker CLI would look at on its own side.
 
@@ -84,7 +84,7 @@ class Client:
     stdin_terminal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CreateRequest:
     """name and platform are query parameters, "" to leave them out; body is what is sent as JSON.
 

@@ -6,7 +6,7 @@ The Go tool's options keep their names and meaning, single dashes included, so t
 from __future__ import annotations
 
 from systemd_docker.errors import UsageError
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 from systemd_docker.options.pflag import Flag, Spellings, parse_flags, switch
 
 TYPE_CHECKING = False
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OwnOptions:
     """What to do with a container, apart from what docker-run(1) says of it.
 

@@ -11,7 +11,7 @@ at a letter that is no flag; a cluster that docker accepts keeps docker's meanin
 from __future__ import annotations
 
 from systemd_docker.errors import UsageError
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 from systemd_docker.options.values.go_numbers import boolean
 from systemd_docker.options.values.go_quoting import quoted
 
@@ -26,7 +26,7 @@ def last(values: Sequence[object]) -> object:
     return values[-1]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Flag:
     """One flag.
 

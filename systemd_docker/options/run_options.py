@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from systemd_docker.errors import UsageError
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 from systemd_docker.options.flags import FLAGS
 from systemd_docker.options.pflag import Spellings, parse_flags
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _RUN = Spellings(FLAGS)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunOptions:
     """A docker-run command line, read but not yet interpreted.
 

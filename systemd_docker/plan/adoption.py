@@ -10,7 +10,7 @@ engine enforced; several of the engine's own commands see nothing of them afterw
 from __future__ import annotations
 
 from systemd_docker.errors import AdoptionError
-from systemd_docker.frozen import dataclass, replace
+from systemd_docker.frozen import frozen, replace
 from systemd_docker.kernel.cgroup import SYSTEMD_HIERARCHY
 from systemd_docker.unit import INFINITY_USEC
 
@@ -77,7 +77,7 @@ PARENT_REFUSALS = (
 """What the engine, or runc, says at create or start when it cannot make the container where "parent" wants it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AdoptionPlan:
     """One way for a container to become part of the unit.
 

@@ -5,7 +5,7 @@ Pure: no function here asks the engine, the kernel or the service manager anythi
 
 from __future__ import annotations
 
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 from systemd_docker.plan.adoption import choose_adoptions, with_adoption
 
 TYPE_CHECKING = False
@@ -58,7 +58,7 @@ PRIVATE_PREFIXES = ("LISTEN_", "WATCHDOG_", "SYSTEMD_EXEC_PID")
 own process, its descriptors and its sockets (systemd.exec(5), "Environment Variables in Spawned Processes")."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LaunchPlan:
     """One container to be, and what becomes of it.
 

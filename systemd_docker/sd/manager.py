@@ -15,7 +15,7 @@ import select
 import struct
 import time
 
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def replies(data: bytes) -> Iterator[tuple[int, str]]:
         raise NotUnderstoodError(f"the service manager's answer is not understood: {error!r}") from None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Message:
     """One message; size_bytes: of all that belongs to it; order: struct's sign for its endianness."""
 

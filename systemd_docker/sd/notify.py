@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import struct
 
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Notifier:
         return reader
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """What one payload process sent.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class UnitSyntaxError(ValueError):
     """A value systemd would ignore because it cannot be split."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """An assignment with its continuation lines, a section header, or the comments and blank lines between those.
 
@@ -56,7 +56,7 @@ class Entry:
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnitFile:
     """A unit file, or several, one read after the other."""
 
@@ -83,7 +83,7 @@ class UnitFile:
         return values[last_reset:]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """One command of an Exec…= setting.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ INIT_STOPPED = 2
 it to everybody in the unit: it is PID 1, which does not die of a signal of its own, and Go's runtime exits with 2."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """How the container ended.
 
@@ -67,7 +67,7 @@ class Outcome:
     at_start: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ending:
     """How this process ends: with an exit status, or by a signal (then signo is not 0)."""
 

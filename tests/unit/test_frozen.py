@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from systemd_docker import frozen
+from systemd_docker.frozen import frozen, replace
 
 
-@frozen.dataclass(frozen=True, slots=True)
+@frozen
 class Ours:
     name: str
     pid: int = 0
@@ -55,8 +55,16 @@ def test_records_compare_hash_show_and_copy_by_value() -> None:
     assert ours != same_values
     assert hash(ours) == hash(Ours("a", 21))
     assert repr(ours) == "Ours(name='a', pid=21)"
-    assert frozen.replace(ours, pid=1) == Ours("a", 1)
+    assert replace(ours, pid=1) == Ours("a", 1)
     assert ours.doubled() == 42
     match ours:
         case Ours(name, pid):
             assert (name, pid) == ("a", 21)
+
+
+def test_a_default_that_records_would_share_is_refused() -> None:
+    with pytest.raises(ValueError, match="mutable default of names"):
+
+        @frozen
+        class Shared:
+            names: list[str] = []  # noqa: RUF012  # wrong on purpose

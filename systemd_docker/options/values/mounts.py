@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from systemd_docker.errors import UsageError
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 from systemd_docker.options.values import go_numbers, paths
 from systemd_docker.options.values.csv import split_fields
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Mount = dict[str, JsonValue]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MountKey:
     """One key of --mount.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from systemd_docker.errors import UsageError
-from systemd_docker.frozen import dataclass, replace
+from systemd_docker.frozen import frozen, replace
 from systemd_docker.options.values import addresses, go_numbers
 from systemd_docker.options.values.csv import split_fields
 from systemd_docker.options.values.go_quoting import BLANKS, quoted
@@ -19,7 +19,7 @@ _BUILT_IN = frozenset({"default", "bridge", "host", "none"})
 MAC_ADDRESS_API = (1, 44)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Network:
     """One use of --network; addresses are as typed, the engine judges them."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from systemd_docker.errors import UsageError
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 from systemd_docker.options.values import addresses, go_numbers
 
 TYPE_CHECKING = False
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _PROTOCOLS = ("tcp", "udp", "sctp")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binding:
     """One port of the container, e.g. "80/tcp", and where it is reached; host_port "" lets the engine choose."""
 

@@ -5,14 +5,14 @@ Plain values only, so that it goes through execve(2) with the rest of the servic
 
 from __future__ import annotations
 
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from systemd_docker.plan.adoption import AdoptionPlan
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AdoptionState:
     """The adoption of one running container.
 

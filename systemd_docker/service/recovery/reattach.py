@@ -13,7 +13,7 @@ import time
 
 from systemd_docker import log
 from systemd_docker.errors import EngineError, EngineUnreachableError, Error
-from systemd_docker.frozen import dataclass, replace
+from systemd_docker.frozen import frozen, replace
 from systemd_docker.kernel.pidfd import NO_FD, hold, is_dead
 from systemd_docker.service.output.log_resume import since_sec
 
@@ -48,7 +48,7 @@ PID_FILE = "docker.pid"
 """What dockerd writes beside its socket when it starts. The socket itself stays where docker.socket holds it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ended:
     """exit_code: None where nobody can tell it."""
 

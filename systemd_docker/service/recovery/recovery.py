@@ -7,7 +7,7 @@ import select
 from systemd_docker import log
 from systemd_docker.engine.client import Engine
 from systemd_docker.errors import AdoptionError, Error
-from systemd_docker.frozen import dataclass, replace
+from systemd_docker.frozen import frozen, replace
 from systemd_docker.kernel.pidfd import NO_FD
 from systemd_docker.sd.notify import Notifier
 from systemd_docker.service.adoption import adopt
@@ -39,7 +39,7 @@ STOPPED_RETURN_TIMEOUT_SEC = 5
 """The same for one that was to stop: how it has ended matters less than that the stop comes to its end."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """goes_on: the container runs, or has more to say; else it has ended with exit_code, None where nobody knows."""
 

@@ -8,7 +8,7 @@ from systemd_docker import log
 from systemd_docker.engine import http
 from systemd_docker.engine.client import Engine
 from systemd_docker.errors import EngineError, EngineUnreachableError, Error
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 from systemd_docker.kernel.pidfd import NO_FD, hold
 from systemd_docker.kernel.signals import StopRequestedError
 from systemd_docker.service.start import existing_containers, ownership
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from systemd_docker.unit import UnitContext
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Obtained:
     """A container that can be started, or runs already; is_new: it was created here."""
 
@@ -34,7 +34,7 @@ class Obtained:
     runs: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Container:
     """One started container and what we hold of it.
 
@@ -54,7 +54,7 @@ class Container:
     exit: Exchange
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Steps:
     """What the caller does in the middle of a launch.
 

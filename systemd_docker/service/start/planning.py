@@ -8,7 +8,7 @@ from systemd_docker import jsonobj, log
 from systemd_docker import unit as unit_room
 from systemd_docker.engine import client, http
 from systemd_docker.errors import Error, UsageError
-from systemd_docker.frozen import dataclass, replace
+from systemd_docker.frozen import frozen, replace
 from systemd_docker.options.create_request import Client, create_request
 from systemd_docker.plan import launch_plan
 
@@ -25,7 +25,7 @@ MAX_CLIENT_FILE_BYTES = 16 * 1024 * 1024
 """Of an --env-file, a seccomp profile, docker's config.json: more is a mistake, and would stay in memory."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prepared:
     """The plan, and what else is known by then."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import marshal
 import os
 
-from systemd_docker.frozen import dataclass
+from systemd_docker.frozen import frozen
 from systemd_docker.kernel.pidfd import NO_FD
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Held:
     """One running container, what was decided about it, and what has to be cleared away in the end.
 
