@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integration import audit, fault, faults, matrix, product
-from integration.cgroups import missing_hierarchy
-from integration.machine import Machine, Spec
-from integration.report import report
-from integration.root import SUITES, why_missing
+from integration.harness import audit, product
+from integration.harness.cgroups import missing_hierarchy
+from integration.harness.machine import Machine, Spec
+from integration.harness.report import report
+from integration.harness.root import SUITES, why_missing
+from integration.tables import fault, faults, matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from integration.polling import poll
+from integration.harness.polling import poll
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -82,8 +82,8 @@ def say(text: str) -> None:
 @contextlib.contextmanager
 def _machine(suite: str, stage: Callable[[str], None]) -> Iterator[Place]:
     # Inside, for --host needs nothing of them.
-    from integration import product, root
-    from integration.machine import Spec
+    from integration.harness import product, root
+    from integration.harness.machine import Spec
 
     if suite not in root.SUITES:
         raise DemoError(f"no machine is made of '{suite}', but of {', '.join(root.SUITES)}")

@@ -1,6 +1,7 @@
 """What this project relies on an engine to answer, as a table: a case is a few rows of request and expected answer.
 
-tests/test_fake_engine.py holds the fake engine to it, the integration tests every real one, so the fake stays true.
+tests/fakes/own_tests/test_engine.py holds the fake engine to it, integration/tests/engine/test_contract.py every real
+one, so the fake stays true.
 An engine needs the image IMAGE, with sh in it, and no container named NAME. Each case removes what it made.
 
 Expected answers are shapes: a type, a compiled pattern to be found in a string, a dict whose keys must be there

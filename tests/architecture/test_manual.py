@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from integration import matrix, root
+from integration.harness import root
+from integration.tables import matrix
 from systemd_docker import cli, errors
 from systemd_docker.options.flags import FLAGS
 from systemd_docker.options.own import OWN_FLAGS

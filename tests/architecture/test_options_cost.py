@@ -1,5 +1,5 @@
 """Reading a command line costs every start of every unit: it imports no heavy module. For how long it takes, see
-integration/bench_options.py."""
+integration/benchmarks/options.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 
-from integration.bench_options import COMMAND_LINE, READ, ROOT
+from integration.benchmarks.options import COMMAND_LINE, READ, ROOT
 
 
 def test_reading_a_command_line_imports_nothing_heavy() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from integration.fault import row
-from integration.faults import ALL, COLUMNS, VM_FAULTS
+from integration.tables.fault import row
+from integration.tables.faults import ALL, COLUMNS, VM_FAULTS
 from systemd_docker.commands import manpage
 from systemd_docker.commands.manpage import PageError
 

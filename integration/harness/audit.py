@@ -1,0 +1,151 @@
+"""What a test must not leave on its machine, and how the machine is made clean for the next one.
+
+A test takes no care of it: the fixtures in conftest.py photograph the machine before a test, and afterwards stop the
+units it installed, compare, and clear away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from integration.harness.machine import UNIT_DIRECTORY
+from integration.harness.polling import poll
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from integration.harness.machine import Machine
+
+PATIENCE_SEC = 5
+"""How long the machine may take to forget what has ended: systemd and the engine do so in their own time."""
+
+WARNING = 4
+
+IDENTIFIERS = ("systemd-docker", "systemd-docker-generator")
+"""SYSLOG_IDENTIFIER= of our own lines. What a payload writes has its container's name there."""
+
+_DIRECTORIES = "/run /run/systemd-docker* /tmp /var/tmp /dev/shm /"
+"""Where files of ours, or core dumps, could stay."""
+
+_SYSTEMS_OWN = "^/run/mount$|/systemd-private-"
+"""libmount's, and what PrivateTmp= makes of /tmp for as long as a service runs."""
+
+_PARENT_CGROUPS = "/(docker|system.slice|commands|docker.service/.control)$"
+"""The engine's own parent of all containers, on v1 what runc makes on the way there, our commands' own, and what
+systemd may leave of an ExecReload=."""
+
+_LISTINGS = {
+    "cgroup": rf"find /sys/fs/cgroup -mindepth 1 -type d -printf '/%P\n' | grep -vE '{_PARENT_CGROUPS}'",
+    "mount": "cut -d ' ' -f 5 /proc/1/mountinfo",
+    "file": f"find {_DIRECTORIES} -xdev -mindepth 1 -maxdepth 1 2>/dev/null | grep -vE '{_SYSTEMS_OWN}'",
+    "container": "docker ps --all --format '{{.Names}} ({{.Status}})'",
+    "failed unit": "systemctl list-units --failed --plain --no-legend --full | cut -d ' ' -f 1",
+}
+"""One line per thing that exists, by kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """What existed on a machine at one time, and where its journal and its console ended.
+
+    things: e.g. {("mount", "/tmp"), ("cgroup", "/system.slice/docker.service")}.
+    """
+
+    things: frozenset[tuple[str, str]]
+    journal_cursor: str
+    console_lines: int
+
+
+def photograph(machine: Machine) -> Photograph:
+    """The machine as it is now; its journal() starts here from now on."""
+    shown = machine.run("journalctl --sync; journalctl --lines=0 --show-cursor --quiet")
+    machine.journal_cursor = shown.removeprefix("-- cursor: ")
+    return Photograph(_things(machine), machine.journal_cursor, len(machine.console().splitlines()))
+
+
+def _things(machine: Machine) -> frozenset[tuple[str, str]]:
+    """One round trip for all listings; a listing that fails is a thing that should not be, too."""
+    script = "\n".join(f"echo '=={kind}'; {{ {command}; }} 2>&1 || true" for kind, command in _LISTINGS.items())
+    things, kind = set(), ""
+    for line in machine.run(script).splitlines():
+        if line.startswith("=="):
+            kind = line.removeprefix("==")
+        elif line:
+            things.add((kind, line))
+    return frozenset(things)
+
+
+def findings(machine: Machine, before: Photograph, *, patience_sec: float = PATIENCE_SEC) -> list[str]:
+    """What is there that was not before, and what our journal says that nobody announced; one line each."""
+
+    def left() -> list[str]:
+        return [f"{kind} left: {name}" for kind, name in sorted(_things(machine) - before.things)]
+
+    with contextlib.suppress(TimeoutError):
+        poll(lambda: not left(), what="everything to go", timeout_sec=patience_sec * machine.slowness)
+    return [*left(), *_journal_findings(machine, before)]
+
+
+def _journal_findings(machine: Machine, before: Photograph) -> Iterator[str]:
+    machine.run("journalctl --sync")
+    records = machine.journal(after=before.journal_cursor)
+    messages = [record.get("MESSAGE", "") for record in records]
+    allowed = [*machine.announced, *machine.tolerated]
+    for record in records:
+        message = record.get("MESSAGE", "")
+        if _is_alarming(record) and not any(re.search(pattern, message) for pattern in allowed):
+            yield f"journal: {record.get('_SYSTEMD_UNIT', '')}: {message}"
+    for pattern in machine.announced:
+        if not any(re.search(pattern, message) for message in messages):
+            yield f"announced, but not in the journal: {pattern}"
+
+
+def _is_alarming(record: dict[str, str]) -> bool:
+    """Ours at warning or above, a traceback of ours, or the service manager telling of a core dump."""
+    message = record.get("MESSAGE", "")
+    if record.get("SYSLOG_IDENTIFIER") in IDENTIFIERS:
+        return int(record.get("PRIORITY", "6")) <= WARNING or message.startswith("Traceback")
+    return record.get("_PID") == "1" and "code=dumped" in message
+
+
+def stop_units(machine: Machine) -> None:
+    """Stop what the test installed, as nobody but its own settings says how."""
+    if services := [_instances(name) for name in machine.units if "/" not in name]:
+        machine.run(f"systemctl stop {' '.join(services)}", timeout_sec=120)
+
+
+def clear(machine: Machine) -> None:
+    """Remove what the test installed."""
+    if machine.units:
+        machine.run(f"{'; '.join(map(_removal, machine.units))}; systemctl daemon-reload")
+    machine.units.clear()
+    machine.announced.clear()
+    machine.tolerated.clear()
+
+
+def _removal(name: str) -> str:
+    """A drop-in's directory goes with its last file."""
+    directory, _, drop_in = name.rpartition("/")
+    if drop_in and directory:
+        return f"rm {UNIT_DIRECTORY}/{name}; rmdir --ignore-fail-on-non-empty {UNIT_DIRECTORY}/{directory}"
+    return f"systemctl --quiet disable {name}; rm {UNIT_DIRECTORY}/{name}"
+
+
+def clear_by_force(machine: Machine) -> None:
+    """After a failure: end also what should not be there any more, so that the next test is not the next failure.
+
+    A unit that hangs cannot be stopped, so the machine is reset; that takes a second.
+    """
+    machine.attempt("; ".join(map(_removal, machine.units)))
+    machine.units.clear()
+    machine.reboot(reset=True)
+    machine.attempt("docker rm --force --volumes $(docker ps --all --quiet)")
+    clear(machine)
+
+
+def _instances(name: str) -> str:
+    """ "docker@.service" -> "'docker@*.service'", which systemctl(1) takes for all that are loaded."""
+    return f"'{name.replace('@.', '@*.')}'"

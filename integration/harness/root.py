@@ -1,0 +1,209 @@
+"""Base roots: Debian with systemd, the engine, and what a user of systemd-docker installs with apt, one per suite.
+
+Built by mmdebstrap(1) from the mirror and with the download options of the host's own apt. `python3 -m
+integration.harness.root [SUITE...]` builds them ahead of the tests.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from integration.harness import cache
+from integration.harness.leash import run_on_leash
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Literal
+
+    Driver = Literal["systemd", "cgroupfs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """One Debian release, or one with something more in it.
+
+    name:     Debian's word for it; with more behind a dash where there is more in it.
+    packages: what it needs besides PACKAGES.
+    driver:   the engine's cgroup driver on machines that do not ask for another one.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    driver: Driver
+
+    @property
+    def release(self) -> str:
+        return self.name.partition("-")[0]
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether it boots by itself, on an emulator (integration.harness.vm), instead of in a container."""
+        return KERNEL in self.packages
+
+
+KERNEL = "linux-image-cloud-amd64"
+
+EMULATED = (KERNEL, "initramfs-tools", "zstd", "qemu-system-x86", "e2fsprogs")
+"""A kernel, and what makes a disk of the root and runs it: the host needs no emulator, and none is too old."""
+
+
+ROOTLESS = ("rootlesskit", "slirp4netns", "uidmap", "fuse-overlayfs", "dbus-user-session")
+"""What a user's own engine needs."""
+
+SUITES = {
+    suite.name: suite
+    for suite in (
+        Suite("bookworm", ROOTLESS, "cgroupfs"),  # systemd 252, Engine 20.10
+        Suite("trixie", ("docker-cli", "crun", *ROOTLESS), "systemd"),  # systemd 257, Engine 26.1
+        Suite("forky", ("docker-cli",), "systemd"),  # systemd 262, Engine 28.5
+        Suite("trixie-podman", ("docker-cli", "podman", "crun", "netavark", "nftables"), "systemd"),
+        Suite("trixie-vm", ("docker-cli", *EMULATED, *ROOTLESS), "systemd"),
+    )
+}
+
+TESTED = ("bookworm", "trixie", "forky", "trixie-vm")
+"""What the tests need; the others are built by whoever asks for them."""
+
+MOVING = ("forky",)
+"""Not released yet: there are days when not everything in it can be installed."""
+
+PACKAGES = (
+    "systemd", "systemd-sysv", "dbus", "docker.io", "iptables",
+    "python3", "python3-venv", "python3-docker", "python3-systemd", "python3-sdnotify",
+    "busybox-static", "ca-certificates", "iproute2", "mount", "passwd", "procps",
+)  # fmt: skip
+
+MASKED = (
+    "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
+    "e2scrub_reap.service", "fstrim.timer", "systemd-tmpfiles-clean.timer",  # would run in the middle of a test
+    "console-getty.service", "getty@tty1.service", "systemd-firstboot.service",  # nobody is at the console
+    "systemd-modules-load.service", "systemd-timesyncd.service", "systemd-networkd-wait-online.service",
+    "dev-hugepages.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",  # the kernel is the host's
+)  # fmt: skip
+
+KERNEL_UNITS = (
+    "systemd-modules-load.service", "dev-hugepages.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",
+)  # fmt: skip
+"""Not masked where the kernel is the machine's own."""
+
+KERNEL_OPTIONS = (
+    '--setup-hook=mkdir -p "$1/etc/initramfs-tools/conf.d"',
+    '--setup-hook=printf "%s\\n" MODULES=list COMPRESS=zstd COMPRESSLEVEL=1 >"$1/etc/initramfs-tools/conf.d/quick"',
+    '--setup-hook=printf "%s\\n" virtio_pci virtio_blk ext4 >"$1/etc/initramfs-tools/modules"',
+)
+"""The smallest initramfs that finds the root, see initramfs.conf(5)."""
+
+SLIM = (
+    '--aptopt=Acquire::Languages "none"',
+    # A mirror that was frozen in time is as good for a test. Signatures are checked nevertheless.
+    '--aptopt=Acquire::Check-Valid-Until "false"',
+    "--dpkgopt=force-unsafe-io",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+)
+"""mmdebstrap's options for trees that are made quickly and thrown away."""
+
+OPTIONS = (
+    "--variant=essential",
+    "--mode=root",
+    "--format=directory",
+    *SLIM,
+    "--customize-hook=rm -f $1/etc/apt/apt.conf.d/99mmdebstrap",
+)
+
+DOWNLOAD_OPTIONS = (
+    "Acquire::http",
+    "Acquire::https",
+    "Acquire::Retries",
+    "Acquire::Check-Date",
+    "Acquire::ForceIPv4",
+)
+"""Subtrees of the host's apt.conf(5) that say how packages are reached."""
+
+
+def base_root(suite: Suite) -> Path:
+    """The directory of this suite's root; a first call builds it, in half a minute to a minute."""
+    recipe = cache.digest(suite, PACKAGES, _masked(suite), _options(suite))
+    return cache.entry(suite.name, recipe, lambda path: _build(suite, path))
+
+
+@functools.cache
+def why_missing(suite: Suite) -> str:
+    """Why there can be no root of a suite in MOVING today; empty where there is one, or could be made."""
+    try:
+        base_root(suite)
+    except ChildProcessError as error:
+        if suite.name not in MOVING:
+            raise
+        return f"Debian {suite.name} cannot be installed today: {error}"
+    return ""
+
+
+def _build(suite: Suite, path: Path) -> None:
+    packages = ",".join((*PACKAGES, *suite.packages))
+    bootstrap([*_options(suite), f"--include={packages}"], suite.release, path)
+    for unit in _masked(suite):
+        (path / "etc/systemd/system" / unit).symlink_to("/dev/null")
+    (path / "etc/machine-id").write_text("")
+
+
+def _masked(suite: Suite) -> tuple[str, ...]:
+    return tuple(unit for unit in MASKED if not (suite.has_kernel and unit in KERNEL_UNITS))
+
+
+def _options(suite: Suite) -> tuple[str, ...]:
+    return (*OPTIONS, *(KERNEL_OPTIONS if suite.has_kernel else ()))
+
+
+def bootstrap(options: Sequence[str], suite: str, target: Path) -> None:
+    """Run mmdebstrap on the host's mirror."""
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as apt_conf:
+        apt_conf.write(host_download_options())
+        apt_conf.flush()
+        run_on_leash(["mmdebstrap", *options, f"--aptopt={apt_conf.name}", suite, str(target), host_mirror()])
+
+
+def host_mirror() -> str:
+    """Where the host's apt gets its own release from; its other releases are beside it."""
+    release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    targets = _output("apt-get", "indextargets", "--format=$(RELEASE) $(REPO_URI)", "Created-By: Packages")
+    for line in targets.splitlines():
+        target_release, uri = line.split(" ", 1)
+        if target_release in (release, "stable"):
+            return uri
+    raise LookupError(f"apt has no source for Debian '{release}', see sources.list(5)")
+
+
+def host_download_options() -> str:
+    """In the syntax of apt.conf(5)."""
+    return _output("apt-config", "dump", "--no-empty", *DOWNLOAD_OPTIONS)
+
+
+def _output(*argv: str) -> str:
+    return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def main(names: list[str]) -> None:
+    def report(suite: Suite) -> str:
+        start = time.monotonic()
+        root = why_missing(suite) or str(base_root(suite))
+        return json.dumps({"suite": suite.name, "root": root, "seconds": round(time.monotonic() - start, 1)})
+
+    with ThreadPoolExecutor() as pool:
+        for line in pool.map(report, [SUITES[name] for name in names or TESTED]):
+            sys.stdout.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,129 @@
+"""The adoption matrix: which engine and which cgroups, and what holds then of a container that was adopted.
+
+test_adoption.py has a test per cell, and test_limits.py where there are controllers. The manual has the same table,
+and tests/test_manual.py holds them together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from integration.harness.machine import Spec
+from integration.harness.root import SUITES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """What holds of a container.
+
+    way:      which way of adoption was taken; "refused": the start fails, and nothing was created.
+    leader, children, execs, health: where they are: "unit", or "engine" for the engine's cgroup.
+    top, stats, pause, update: what docker's command does: "works"; "fails"; "nothing", although it says that it did.
+    journal:  "unit" if _SYSTEMD_UNIT= of a line is, that the payload writes to journald's socket.
+    status:   of the unit after `docker stop` of a payload that ends with 7.
+    left:     what is there of the container and its cgroups afterwards, "nothing".
+    """
+
+    way: str
+    leader: str = "unit"
+    children: str = "unit"
+    execs: str = "unit"
+    health: str = "unit"
+    top: str = "works"
+    stats: str = "works"
+    pause: str = "works"
+    update: str = "works"
+    journal: str = "unit"
+    status: str = "7"
+    left: str = "nothing"
+
+
+PARENT = Holds("parent")
+MOVED_FROM_SCOPE = Holds("move", top="fails", stats="nothing", pause="fails", update="fails")
+"""systemd has collected the scope that the engine asks for."""
+MOVED = Holds("move", top="nothing", stats="nothing", update="nothing")
+"""The engine's cgroup is still there, and empty."""
+MOVED_V1 = Holds("move", execs="engine", health="engine")
+"""Only systemd's hierarchy has changed."""
+REFUSED = Holds("refused", *[""] * 11)
+
+MOVE = "--adopt=move"
+UNDELEGATED = "Delegate=no"
+CELLS: Mapping[tuple[Spec, str], Holds] = {
+    (Spec("bookworm", "systemd"), ""): MOVED_FROM_SCOPE,
+    (Spec("bookworm", "systemd"), MOVE): MOVED_FROM_SCOPE,
+    (Spec("bookworm"), ""): PARENT,
+    (Spec("bookworm"), MOVE): MOVED,
+    (Spec("bookworm", "systemd", "hybrid"), ""): REFUSED,
+    (Spec("bookworm", "systemd", "hybrid"), MOVE): REFUSED,
+    (Spec("bookworm", "cgroupfs", "hybrid"), ""): PARENT,
+    (Spec("bookworm", "cgroupfs", "hybrid"), MOVE): MOVED_V1,
+    (Spec("bookworm", "cgroupfs", "legacy"), ""): PARENT,
+    (Spec("bookworm", "cgroupfs", "legacy"), MOVE): MOVED_V1,
+    (Spec("trixie"), ""): PARENT,
+    (Spec("trixie"), MOVE): MOVED_FROM_SCOPE,
+    (Spec("trixie", "cgroupfs"), ""): PARENT,
+    (Spec("trixie", "cgroupfs"), MOVE): MOVED,
+    (Spec("trixie", "systemd", "hybrid"), ""): PARENT,
+    (Spec("trixie", "systemd", "hybrid"), MOVE): REFUSED,
+    (Spec("trixie", "cgroupfs", "hybrid"), ""): PARENT,
+    (Spec("trixie", "cgroupfs", "hybrid"), MOVE): MOVED_V1,
+    (Spec("trixie-vm"), ""): PARENT,
+    (Spec("trixie-vm"), MOVE): MOVED_FROM_SCOPE,
+    (Spec("trixie-vm"), UNDELEGATED): MOVED_FROM_SCOPE,
+    (Spec("trixie-vm", "cgroupfs"), ""): PARENT,
+    (Spec("trixie-vm", "cgroupfs"), MOVE): MOVED,
+    (Spec("trixie-vm", "cgroupfs"), UNDELEGATED): MOVED,
+    (Spec("trixie-vm", "systemd", "hybrid"), ""): PARENT,
+    (Spec("trixie-vm", "systemd", "hybrid"), MOVE): REFUSED,
+    (Spec("trixie-vm", "cgroupfs", "hybrid"), ""): PARENT,
+    (Spec("trixie-vm", "cgroupfs", "hybrid"), MOVE): MOVED_V1,
+    (Spec("trixie-vm", "systemd", "legacy"), ""): PARENT,
+    (Spec("trixie-vm", "systemd", "legacy"), MOVE): REFUSED,
+    (Spec("trixie-vm", "cgroupfs", "legacy"), ""): PARENT,
+    (Spec("trixie-vm", "cgroupfs", "legacy"), MOVE): MOVED_V1,
+    (Spec("forky"), ""): PARENT,
+    (Spec("forky"), MOVE): MOVED_FROM_SCOPE,
+    (Spec("forky", "cgroupfs"), ""): PARENT,
+    (Spec("forky", "cgroupfs"), MOVE): MOVED,
+}
+"""By machine, and --adopt= if not auto, or what the unit says of its delegation."""
+
+ENGINES = {"bookworm": "20.10", "trixie": "26.1", "trixie-vm": "26.1", "forky": "28.5"}
+KNOW_V1 = ("bookworm", "trixie")
+"""systemd 258 has forgotten it."""
+TREES = {"unified": "v2", "hybrid": "v1 hybrid", "legacy": "v1"}
+
+FOUND: dict[tuple[Spec, str], Holds] = {}
+"""What the tests of this run have seen."""
+
+COMMANDS = ("top", "stats", "pause", "update")
+HEAD = "| engine | adopted | outside | fails | does nothing | status | journal | left |"
+
+
+def table(cells: Mapping[tuple[Spec, str], Holds]) -> Iterator[str]:
+    """As lines of markdown, for the terminal and the manual."""
+    yield HEAD
+    yield "|---" * (HEAD.count("|") - 1) + "|"
+    for (spec, own), holds in cells.items():
+        full = "full " if SUITES[spec.suite].has_kernel else ""
+        delegation = ", not delegated" if own == UNDELEGATED else ""
+        where = f"{ENGINES[spec.suite]} {spec.cgroup_driver}, {full}{TREES[spec.hierarchy]}{delegation}"
+        adopted = f"{'move' if own == MOVE else 'auto'}: {holds.way}"
+        yield f"| {' | '.join((where, adopted, *_columns(holds)))} |"
+
+
+def _columns(holds: Holds) -> Sequence[str]:
+    places = {"leader": holds.leader, "children": holds.children, "exec": holds.execs, "health": holds.health}
+    return (
+        ", ".join(who for who, place in places.items() if place == "engine"),
+        ", ".join(command for command in COMMANDS if getattr(holds, command) == "fails"),
+        ", ".join(command for command in COMMANDS if getattr(holds, command) == "nothing"),
+        holds.status,
+        holds.journal,
+        holds.left,
+    )

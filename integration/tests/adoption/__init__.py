@@ -1,0 +1,1 @@
+"""Where the container's processes are, and which of the unit's limits and directives hold for them."""

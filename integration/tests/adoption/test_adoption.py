@@ -1,0 +1,454 @@
+"""Where a container's processes are and what they may do, for each way of making them part of the unit."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration.harness.machine import Spec, poll
+from integration.harness.root import SUITES
+from integration.tables.matrix import CELLS, FOUND, MOVE, REFUSED, UNDELEGATED, Holds
+from integration.tests.engine.test_faults import set_live_restore
+from integration.tests.run.test_run import NOTIFIER, TRAP, leader, resting, running, unit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from integration.harness.machine import Machine
+
+    T = TypeVar("T")
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.machines(Spec("trixie"), Spec("trixie", "cgroupfs"), Spec("bookworm"), Spec("bookworm", "systemd")),
+]
+
+ON_HUP = "trap '{}' HUP; trap 'exit 0' TERM; while true; do sleep 60 & wait $!; done"
+
+OPENS_FORBIDDEN = ON_HUP.format("mknod /fuse c 10 229; dd if=/fuse count=0; echo done")
+"""On SIGHUP, open /dev/fuse under another name. A root container may make the file, but by the engine's device filter
+not open it: EPERM. Without a filter it would be open, or ENXIO where nothing is behind it."""
+
+
+def records(machine: Machine, identifier: str) -> list[dict[str, str]]:
+    machine.run("journalctl --sync")
+    return machine.journal(f"--identifier={identifier}")
+
+
+def lines(machine: Machine, identifier: str = "web") -> list[str]:
+    """What the payload, or another identifier, wrote since the test began."""
+    return [record["MESSAGE"] for record in records(machine, identifier)]
+
+
+def place(machine: Machine, pid: str) -> str:
+    """The cgroup of a process in systemd's hierarchy."""
+    lines = machine.run(f"cat /proc/{pid}/cgroup").splitlines()
+    found = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in lines}
+    return found[""] if machine.spec.hierarchy == "unified" else found["name=systemd"]
+
+
+def wait_for(machine: Machine, probe: Callable[[], T | None], what: str, *, timeout_sec: int = 30) -> T:
+    """poll(), with the machine's own patience."""
+    return poll(probe, what=what, timeout_sec=timeout_sec * machine.slowness)
+
+
+def chosen(machine: Machine) -> str:
+    """The way that the wrapper says it went, a moment after it has said READY."""
+
+    def way() -> str:
+        return " ".join(lines(machine, "systemd-docker")).rpartition("adoption ")[2].partition(",")[0]
+
+    return wait_for(machine, way, "the wrapper to say how it went")
+
+
+def answer(machine: Machine) -> str:
+    """What a payload of ON_HUP says when it is asked."""
+    machine.run("docker kill --signal=HUP web")
+    poll(lambda: "done" in lines(machine), what="the payload's answer")
+    return "\n".join(lines(machine))
+
+
+CONTAINER = (
+    "--rm --name web --stop-timeout {stop_sec} --health-cmd 'sleep {health_sec}' --health-interval 1s"
+    " --health-timeout 120s --volume /run/systemd/journal/dev-log:/dev/log"
+)
+PAYLOAD = (
+    "sleep 1111 & trap '(echo hello; sleep {write_sec}) | logger -t marked' HUP; trap 'exit 7' TERM;"
+    " while true; do sleep 60 & wait $!; done"
+)
+
+
+@pytest.mark.machines(*dict.fromkeys(spec for spec, _ in CELLS if not SUITES[spec.suite].has_kernel))
+@pytest.mark.parametrize("words", ["", MOVE])
+def test_a_cell_of_the_matrix(machine: Machine, words: str) -> None:
+    examine(machine, words)
+
+
+def examine(machine: Machine, words: str) -> None:
+    """Where everybody is, what docker can do, whose line is whose, how it ends: see integration/tables/matrix.py."""
+    expected = CELLS[machine.spec, words]
+    delegation, own = ((words,), "") if words == UNDELEGATED else ((), words)
+    slow = machine.slowness
+    options = CONTAINER.format(stop_sec=5 * slow, health_sec=2 * slow)
+    service = (f"TimeoutStartSec={30 * slow}", *delegation)
+    text = unit(PAYLOAD.format(write_sec=0.5 * slow), own=own, options=options, service=service)
+    machine.install_unit("web.service", text)
+
+    found = refused(machine) if expected == REFUSED else adopted(machine, expected)
+
+    FOUND[machine.spec, words] = found
+    assert found == expected
+
+
+def refused(machine: Machine) -> Holds:
+    machine.expect_journal("docker exec fails once processes were moved|puts containers into slices only")
+    start = machine.attempt("systemctl start web")
+    is_refused = start.returncode != 0 and machine.show("web", "ExecMainStatus") == "125"
+    machine.run("systemctl reset-failed web")
+    return REFUSED if is_refused and machine.run("docker ps --all --quiet") == "" else replace(REFUSED, way="")
+
+
+def adopted(machine: Machine, expected: Holds) -> Holds:
+    machine.run("systemctl start web")
+    pid, container = leader(machine), machine.run("docker inspect --format '{{.Id}}' web")
+    machine.run("docker exec --detach web sleep 2222")
+    holds = Holds(
+        way=chosen(machine),
+        leader=whose(machine, pid, expected.leader),
+        children=whose(machine, "-x -f 'sleep 1111'", expected.children),
+        execs=whose(machine, "-x -f 'sleep 2222'", expected.execs),
+        health=whose(machine, f"-o -x -f 'sleep {2 * machine.slowness}'", expected.health),
+        top=top(machine),
+        stats=stats(machine, pid, expected.stats),
+        pause=pause(machine, pid),
+        update=update(machine, pid, expected.update),
+        journal=journal_unit(machine),
+    )
+    health = "docker inspect --format '{{.State.Health.Status}}' web"
+    wait_for(machine, lambda: machine.run(health) == "healthy", "the healthcheck")
+    machine.run("docker stop web")
+    wait_for(machine, lambda: machine.show("web", "ActiveState") == "failed", "web.service to end")
+    status = machine.show("web", "ExecMainStatus")
+    machine.run("systemctl reset-failed web")
+    names = f"-path '*{container}*' -o -name web.service"
+    left = machine.run(f"docker ps --all --quiet; find /sys/fs/cgroup -type d '(' {names} ')'")
+    return replace(holds, status=status, left=left or "nothing")
+
+
+def whose(machine: Machine, who: str, expected: str) -> str:
+    """ "unit" or "engine", for a PID or pgrep's words; somebody who is to be moved gets the time for it."""
+    found = ""
+    systemds = {"unified": ("",), "hybrid": ("", "name=systemd"), "legacy": ("name=systemd",)}[machine.spec.hierarchy]
+
+    def is_there() -> bool:
+        nonlocal found
+        pid = who if who.isdecimal() else machine.attempt(f"pgrep {who}").stdout.strip()
+        lines = machine.attempt(f"cat /proc/{pid or 0}/cgroup").stdout.splitlines()
+        places = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in lines}
+        inside = {places[name].startswith("/system.slice/web.service") for name in systemds if name in places}
+        found = {(True,): "unit", (False,): "engine", (): ""}.get(tuple(inside), "split")
+        return found == expected
+
+    with contextlib.suppress(TimeoutError):
+        wait_for(machine, is_there, f"{who} to be in the {expected}'s cgroup", timeout_sec=15)
+    return found
+
+
+def top(machine: Machine) -> str:
+    shown = machine.attempt("docker top web")
+    return "fails" if shown.returncode else "works" if "sleep 1111" in shown.stdout else "nothing"
+
+
+def stats(machine: Machine, pid: str, expected: str) -> str:
+    """How many processes there are; without the controller nobody knows."""
+    shown = machine.attempt("docker stats --no-stream --format '{{.PIDs}}' web")
+    if shown.returncode:
+        return "fails"
+    if not controller(machine, pid, "pids"):
+        return expected
+    return "nothing" if shown.stdout.strip() in ("", "0", "--") else "works"
+
+
+def pause(machine: Machine, pid: str) -> str:
+    if machine.attempt("docker pause web").returncode:
+        return "fails"
+    if machine.spec.hierarchy == "unified":
+        is_frozen = f"grep -x 'frozen 1' '/sys/fs/cgroup{place(machine, pid)}/cgroup.events'"
+    else:
+        is_frozen = f"grep -x FROZEN '{controller(machine, pid, 'freezer')}/freezer.state'"
+    found = "nothing"
+    with contextlib.suppress(TimeoutError):
+        wait_for(machine, lambda: machine.attempt(is_frozen).returncode == 0, "the payload to freeze", timeout_sec=5)
+        found = "works"
+    machine.run("docker unpause web")
+    wait_for(machine, lambda: machine.attempt(is_frozen).returncode != 0, "the payload to thaw")
+    return found
+
+
+def update(machine: Machine, pid: str, expected: str) -> str:
+    if machine.attempt("docker update --cpu-shares 512 web").returncode:
+        return "fails"
+    if not (directory := controller(machine, pid, "cpu")):
+        return expected
+    # The same share in either words: runc translates the one into the other.
+    attribute, wanted = ("cpu.weight", "20") if machine.spec.hierarchy == "unified" else ("cpu.shares", "512")
+    return "works" if machine.attempt(f"cat '{directory}/{attribute}'").stdout.strip() == wanted else "nothing"
+
+
+def controller(machine: Machine, pid: str, name: str) -> str:
+    """The directory of a process's cgroup in the hierarchy that has this controller, "" where there is none."""
+    if machine.spec.hierarchy == "unified":
+        has = name in machine.run("cat /sys/fs/cgroup/cgroup.controllers").split()
+        return f"/sys/fs/cgroup{place(machine, pid)}" if has else ""
+    lines = machine.run(f"cat /proc/{pid}/cgroup").splitlines()
+    for _, names, path in (line.split(":", 2) for line in lines):
+        if name in names.split(","):
+            return f"/sys/fs/cgroup/{names}{path}"
+    return ""
+
+
+def journal_unit(machine: Machine) -> str:
+    """Of a line that the payload itself sends to journald."""
+    machine.run("docker kill --signal=HUP web")
+    seen = wait_for(machine, lambda: records(machine, "marked"), "the line")
+    name = seen[0].get("_SYSTEMD_UNIT", "")
+    return "unit" if name == "web.service" else name
+
+
+@pytest.mark.parametrize("own", ["", "--adopt=move", "--adopt=none"])
+def test_a_root_container_cannot_open_a_forbidden_device(machine: Machine, own: str) -> None:
+    machine.install_unit("web.service", unit(OPENS_FORBIDDEN, own=own))
+    machine.run("systemctl start web")
+
+    assert "Operation not permitted" in answer(machine)
+    if own == "--adopt=move":
+        assert chosen(machine) == "move"
+        assert place(machine, leader(machine)) == "/system.slice/web.service/payload"
+
+
+def test_a_moved_container_can_open_the_devices_it_was_given(machine: Machine) -> None:
+    options = "--rm --name web --device-cgroup-rule='c 10:229 rw'"
+    machine.install_unit("web.service", unit(OPENS_FORBIDDEN, own="--adopt=move", options=options))
+    machine.run("systemctl start web")
+
+    assert "Operation not permitted" not in answer(machine)
+
+
+THREADS = """
+import os, threading
+
+def spin():
+    while True:
+        threading.Thread(target=int).start()
+        if not (child := os.fork()):
+            os._exit(0)
+        os.waitpid(child, 0)
+
+for _ in range(8):
+    threading.Thread(target=spin).start()
+"""
+STORM = (
+    "for i in 1 2 3 4; do (while :; do (exec true); done) & done;"
+    " for i in 1 2 3 4; do (while :; do (true & true & wait); done) & done;"
+    " exec python3 -W ignore /run/storm.py"
+)
+
+
+def test_a_storm_of_forks_and_threads_is_moved_whole_and_nobody_else(machine: Machine) -> None:
+    machine.write("/run/storm.py", THREADS)
+    machine.run("docker run --detach --rm --name neighbour busybox:musl sleep 300")
+    before = place(machine, leader(machine, "neighbour"))
+    options = f"--rm --init --name web --volume /run/storm.py:/run/storm.py {NOTIFIER}"
+    machine.install_unit("web.service", unit(STORM, own="--adopt=move", options=options))
+
+    machine.run("systemctl start web")
+
+    container = machine.run("docker inspect --format '{{.Id}}' web")
+    assert chosen(machine) == "move"
+    left = machine.run(f"cat $(find /sys/fs/cgroup -path '*{container}*' -name cgroup.procs) </dev/null")
+    assert left == ""
+    members = f"cat /sys/fs/cgroup{place(machine, leader(machine))}/cgroup.procs"
+    assert len(machine.run(members).split()) > 8, "the storm goes on where it was moved to"
+    assert place(machine, leader(machine, "neighbour")) == before
+    machine.run("docker rm --force neighbour; systemctl stop web; rm /run/storm.py")
+
+
+@pytest.mark.machines(Spec("trixie", "cgroupfs"), Spec("bookworm", "systemd"))
+def test_bystanders_and_the_engine_are_not_moved(machine: Machine) -> None:
+    """Where they are is where one looks who takes the parent's, the namespace's, or a similar name's processes."""
+    parent = "/docker" if machine.spec.cgroup_driver == "cgroupfs" else "/system.slice"
+    container = machine.run("docker create --pid=host --name web busybox:musl sleep 6666")
+    places = [parent, *(f"{parent}/{name}" for name in (container[:12], f"{container}-other", f"docker-{container}"))]
+    standing = {bystander(machine, one): one for one in places}
+    engine = machine.show("docker.service", "MainPID")
+    where = place(machine, engine)
+    if parent == "/docker":
+        machine.run(f"echo {engine} >/sys/fs/cgroup{parent}/cgroup.procs")
+    standing[engine] = place(machine, engine)
+    machine.install_unit("web.service", unit("sleep 6666", own="--adopt=move", options="--name web"))
+
+    machine.run("systemctl start web")
+
+    pid = leader(machine)
+    assert place(machine, pid) == "/system.slice/web.service/payload"
+    inside = machine.run(f"nsenter --target={pid} --pid --mount sleep 300 >/dev/null 2>&1 & echo $!")
+    standing[inside] = place(machine, inside)
+    machine.run("docker exec --detach web sleep 2222")
+    assert whose(machine, "-x -f 'sleep 2222'", "unit") == "unit"
+    assert {one: place(machine, one) for one in standing} == standing
+    members = machine.run("cat /sys/fs/cgroup/system.slice/web.service/payload/cgroup.procs").split()
+    assert set(members) == {pid, running(machine, "sleep 2222")}
+    machine.run("systemctl stop web; docker rm web")
+    machine.run(f"kill {' '.join(set(standing) - {engine})}")
+    machine.run(f"echo {engine} >/sys/fs/cgroup{where}/cgroup.procs")
+    for one in places[1:]:
+        poll(functools.partial(is_removed, machine, one), what=f"{one} to be empty")
+
+
+def is_removed(machine: Machine, path: str) -> bool:
+    return machine.attempt(f"rmdir /sys/fs/cgroup{path}").returncode == 0
+
+
+def bystander(machine: Machine, path: str) -> str:
+    directory = f"/sys/fs/cgroup{path}"
+    machine.run(f"mkdir -p {directory}")
+    return machine.run(f"sleep 300 >/dev/null 2>&1 & echo $! >{directory}/cgroup.procs; echo $!")
+
+
+@pytest.mark.machines(Spec("trixie"), Spec("bookworm"))
+def test_a_moved_container_is_moved_again_whenever_it_is_started_again(machine: Machine) -> None:
+    set_live_restore(machine, enabled=True)
+    machine.install_unit("web.service", unit(OPENS_FORBIDDEN, own="--adopt=move", service=ALWAYS))
+    machine.run("systemctl start web")
+    assert_moved(machine, leader(machine), 1)
+
+    machine.run("docker restart web")
+    restarted = main_pid(machine)
+    assert_moved(machine, restarted, 2)
+
+    resting(machine)
+    machine.run("systemctl restart docker")
+    assert leader(machine) == restarted
+    assert_moved(machine, restarted, 3)
+
+    machine.run("docker restart web")
+    again = main_pid(machine)
+    assert len({restarted, again}) == 2
+    assert_moved(machine, again, 4)
+
+    set_live_restore(machine, enabled=False)
+    machine.run("systemctl restart docker")
+    poll(lambda: machine.show("web", "NRestarts") == "1", what="the service manager to start it again")
+    poll(lambda: machine.show("web", "ActiveState") == "active", what="the unit to be active again")
+    assert_moved(machine, main_pid(machine), 5)
+    machine.run("systemctl stop web")
+    assert machine.show("web", "Result") == "success"
+
+
+ALWAYS = ("Restart=always", "RestartSec=100ms")
+
+
+def main_pid(machine: Machine) -> str:
+    """The leader's PID, once the service manager takes it for the main one."""
+    poll(lambda: machine.show("web", "MainPID") == leader(machine), what="the leader to be the main process")
+    return leader(machine)
+
+
+def assert_moved(machine: Machine, pid: str, times: int) -> None:
+    """Where it should be, with whom comes later, and still not allowed to open what the engine forbids."""
+    assert place(machine, pid) == "/system.slice/web.service/payload"
+    machine.run(f"docker exec --detach web sleep 22{times}")
+    assert whose(machine, f"-x -f 'sleep 22{times}'", "unit") == "unit"
+    machine.run("docker kill --signal=HUP web")
+    poll(lambda: lines(machine).count("done") == times, what="the payload's answer")
+    assert "\n".join(lines(machine)).count("Operation not permitted") == times
+
+
+@pytest.mark.machines(Spec("bookworm", "systemd"))
+def test_an_old_engine_uses_the_runtime_that_its_configuration_lists(machine: Machine) -> None:
+    with_runtime(machine, "/usr/local/bin/systemd-docker-runc")
+    machine.install_unit("web.service", unit(TRAP))
+    machine.run("systemctl start web")
+
+    assert chosen(machine) == "parent"
+    assert place(machine, leader(machine)).startswith("/system.slice/web.service/payload.slice:docker:")
+    machine.run("docker exec --detach web sleep 1234")
+    sleeper = running(machine, "sleep 1234")
+    assert place(machine, sleeper).startswith("/system.slice/web.service/")
+    assert "sleep 1234" in machine.run("docker top web")
+    machine.run("docker pause web; docker unpause web; docker update --cpu-shares 512 web")
+    machine.run("docker stats --no-stream web")
+
+
+@pytest.mark.machines(Spec("bookworm", "systemd"))
+def test_what_the_engine_refuses_is_done_in_the_next_way(machine: Machine) -> None:
+    with_runtime(machine, "/usr/bin/runc")
+    machine.expect_journal(r"invalid slice name.*, ignoring: going on with adoption move")
+    machine.install_unit("web.service", unit(TRAP))
+    machine.run("systemctl start web")
+
+    assert chosen(machine) == "move"
+    assert place(machine, leader(machine)) == "/system.slice/web.service/payload"
+    assert machine.run("docker ps --all --quiet | wc -l") == "1"
+
+
+@pytest.mark.machines(Spec("bookworm", "systemd"))
+def test_a_refusal_with_no_other_way_is_the_end(machine: Machine) -> None:
+    with_runtime(machine, "/usr/bin/runc")
+    machine.expect_journal("cannot start container 'web': .*invalid slice name")
+    machine.install_unit("web.service", unit(TRAP, own="--adopt=parent"))
+
+    assert machine.attempt("systemctl start web").returncode != 0
+
+    assert machine.show("web", "ExecMainStatus") == "125"
+    assert machine.run("docker ps --all --quiet") == ""
+    machine.run("systemctl reset-failed web")
+
+
+def with_runtime(machine: Machine, path: str) -> None:
+    """Let the engine list our runtime, with some program behind it."""
+    config = {
+        "exec-opts": [f"native.cgroupdriver={machine.spec.cgroup_driver}"],
+        "runtimes": {"systemd-docker-runc": {"path": path}},
+    }
+    machine.write("/etc/docker/daemon.json", json.dumps(config))
+    machine.run("systemctl kill --signal=HUP --kill-whom=main docker")
+    poll(
+        lambda: path in machine.run("docker info --format '{{json .Runtimes}}'"),
+        what="the engine to know the runtime",
+    )
+
+
+@pytest.mark.machines(Spec("trixie"))
+@pytest.mark.parametrize("name", ["web.service", r"web@a\x2db.service"])
+def test_a_container_beside_the_unit_ends_with_a_killed_wrapper(machine: Machine, name: str) -> None:
+    text = unit(TRAP, own="--adopt=none", options="--rm --name web --stop-timeout 2", service=("Slice=system.slice",))
+    machine.install_unit("web@.service" if "@" in name else name, text)
+    machine.run(f"systemctl start '{name}'")
+    assert place(machine, leader(machine)).startswith("/system.slice/docker-")
+
+    machine.run(f"systemctl kill --signal=KILL '{name}'")
+
+    poll(lambda: machine.run("docker ps --quiet") == "", what="the container to end")
+    machine.run(f"docker rm --force web; systemctl reset-failed '{name}'")
+
+
+@pytest.mark.parametrize("own", ["--adopt=none", "--adopt=move"])
+def test_a_container_gets_one_stop_signal_and_its_time(machine: Machine, own: str) -> None:
+    command = (
+        "n=0; trap 'n=$((n+1))' TERM; trap 'sleep 1; echo $n terms; exit 0' QUIT; while true; do sleep 0.1; done"
+    )
+    options = "--rm --name web --stop-signal SIGQUIT"
+    machine.install_unit("web.service", unit(command, own=own, options=options, service=("KillMode=mixed",)))
+    machine.run("systemctl start web")
+
+    machine.run("systemctl stop web")
+
+    assert machine.show("web", "Result") == "success"
+    assert lines(machine) == ["0 terms"]

@@ -1,0 +1,99 @@
+"""cgroup v1 as systemd mounts it where it has the kernel for itself: controllers share hierarchies there, and a
+release agent tells it that a cgroup is empty.
+
+Machines that share the host's kernel have neither. Everything takes ten times as long here: a test is a whole story.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from integration.harness.machine import Machine, Spec, poll
+from integration.tables.matrix import MOVE
+from integration.tests.adoption.test_adoption import OPENS_FORBIDDEN, answer, chosen, examine, lines
+from integration.tests.adoption.test_controllers import OWN, controller, places
+from integration.tests.adoption.test_limits import PATIENT
+from integration.tests.run.test_run import TRAP, leader, unit
+
+CGROUPFS = Spec("trixie-vm", "cgroupfs", "legacy")
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.long,
+    pytest.mark.machines(CGROUPFS),
+]
+
+
+@pytest.mark.machines(
+    CGROUPFS,
+    Spec("trixie-vm", "systemd", "legacy"),
+    Spec("trixie-vm", "cgroupfs", "hybrid"),
+    Spec("trixie-vm", "systemd", "hybrid"),
+)
+@pytest.mark.parametrize("words", ["", MOVE])
+def test_a_cell_of_the_matrix(machine: Machine, words: str) -> None:
+    examine(machine, words)
+
+
+@pytest.mark.parametrize("names", ["cpuacct", "cpu,cpuacct", "cpuacct,cpu"])
+def test_controllers_that_share_a_hierarchy_are_named_in_any_order(machine: Machine, names: str) -> None:
+    service = (*PATIENT, "Delegate=no", "CPUQuota=50%")
+    machine.install_unit("web.service", unit(TRAP, own=f"{MOVE} --cgroups={names}", service=service))
+    machine.run("systemctl start web")
+
+    found = places(machine, leader(machine))
+    assert chosen(machine) == "move"
+    assert {"cpu,cpuacct", "net_cls,net_prio"} <= set(found)
+    assert found["name=systemd"] == found["cpu,cpuacct"] == OWN
+    assert controller(found, "pids").startswith("/docker/")
+    assert machine.run("docker exec web echo hello") == "hello"
+    machine.run("systemctl stop web")
+    assert machine.show("web", "Result") == "success"
+
+
+def test_nobody_is_taken_out_of_a_limit_of_the_other_controller(machine: Machine) -> None:
+    options = "--rm --name web --cpus 0.5"
+    machine.expect_journal("would lose its limits cpu.cfs_quota_us '50000'")
+    machine.install_unit("web.service", unit(TRAP, own=f"{MOVE} -c cpuacct", options=options, service=PATIENT))
+
+    assert machine.attempt("systemctl start web").returncode != 0
+
+    assert machine.show("web", "ExecMainStatus") == "125"
+    assert machine.run("docker ps --all --quiet") == ""
+    machine.run("systemctl reset-failed web")
+
+
+def test_the_containers_limits_hold_and_the_units_above_them(machine: Machine) -> None:
+    options = "--rm --name web --cpus 0.5 --pids-limit 12"
+    service = (*PATIENT, "CPUQuota=80%", "TasksMax=60")
+    machine.install_unit("web.service", unit(OPENS_FORBIDDEN, options=options, service=service))
+    machine.run("systemctl start web")
+
+    found = places(machine, leader(machine))
+    assert chosen(machine) == "parent"
+    assert {path.startswith(f"{OWN}/") for names, path in found.items() if names} == {True}, found
+    cpu, pids = (f"/sys/fs/cgroup/{name}{controller(found, name)}" for name in ("cpu", "pids"))
+    assert machine.run(f"cat {cpu}/cpu.cfs_quota_us {pids}/pids.max").split() == ["50000", "12"]
+    above = machine.run(f"cat /sys/fs/cgroup/cpu{OWN}/cpu.cfs_quota_us /sys/fs/cgroup/pids{OWN}/pids.max")
+    assert above.split() == ["80000", "60"]
+    assert "Operation not permitted" in answer(machine)
+    machine.run("systemctl stop web")
+    assert machine.show("web", "Result") == "success"
+
+
+def test_we_stay_the_main_process_that_systemd_waits_for(machine: Machine) -> None:
+    """It waits for nobody else in a delegated unit: what the release agent says may be wrong there."""
+    machine.install_unit("web.service", unit("trap 'exit 7' TERM; sleep 600 & wait", service=PATIENT))
+    machine.run("systemctl start web")
+    assert "systemd-docker" in machine.run("ps -o args= -p $(systemctl show -P MainPID web)")
+    poll(
+        lambda: any("with cgroup v1 alone" in line for line in lines(machine, "systemd-docker")),
+        what="the wrapper to say why",
+        timeout_sec=120,
+    )
+
+    machine.run("docker stop web")
+
+    poll(lambda: machine.show("web", "ActiveState") == "failed", what="the unit to end", timeout_sec=120)
+    assert machine.show("web", "ExecMainStatus") == "7"
+    machine.run("systemctl reset-failed web")

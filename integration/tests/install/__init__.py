@@ -1,0 +1,1 @@
+"""The installed product: the demonstration, the generator, the unit files."""

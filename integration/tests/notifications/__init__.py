@@ -1,0 +1,1 @@
+"""Readiness, notifications of the payload, the watchdog and the container's health."""

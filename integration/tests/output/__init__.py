@@ -1,0 +1,1 @@
+"""The container's output in the journal, in files and in sockets."""

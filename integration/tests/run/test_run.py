@@ -1,0 +1,551 @@
+"""`systemd-docker run` as ExecStart=: what systemctl, the cgroup tree, the journal and docker show."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from integration.harness.machine import Machine, poll
+from integration.words import field
+from integration.words.processes import wrapper
+
+pytestmark = pytest.mark.integration
+
+TRAP = "trap 'exit 0' TERM; while true; do sleep 60 & wait; done"
+"""A payload that ends when it is asked to; PID 1 ignores SIGTERM unless it asks for it."""
+
+IDLE_RSS_LIMIT_KB = 12 * 1024
+"""Of a wrapper whose container runs; the promise of the manual."""
+
+
+def unit(command: str, *, options: str = "--rm --name web", own: str = "", service: Sequence[str] = ()) -> str:
+    """A service of the plainest kind that runs `sh -c command` in busybox:musl."""
+    escaped = command.replace("%", "%%").replace("$", "$$").replace("\\", "\\\\").replace('"', '\\"')
+    lines = ["[Service]", "Type=notify", "NotifyAccess=all", "TimeoutStartSec=30", *service]
+    lines.append(f'ExecStart=/usr/local/bin/systemd-docker {own} run {options} busybox:musl sh -c "{escaped}"')
+    return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The machine's journal since the test began."""
+
+    machine: Machine
+
+    def records(self, unit_name: str, identifier: str = "") -> list[dict[str, str]]:
+        """What it has of one unit, of one SYSLOG_IDENTIFIER= or of all."""
+        self.machine.run("journalctl --sync")
+        return self.machine.journal(f"--unit={unit_name}", *([f"--identifier={identifier}"] if identifier else []))
+
+    def said_by_us(self) -> list[dict[str, str]]:
+        """Our own lines, also those of a process that ended before journald could look up its unit."""
+        self.machine.run("journalctl --sync")
+        return self.machine.journal("--identifier=systemd-docker")
+
+    def lines(self, unit_name: str, identifier: str = "") -> list[str]:
+        return [record["MESSAGE"] for record in self.records(unit_name, identifier)]
+
+
+@pytest.fixture
+def journal(machine: Machine) -> Journal:
+    return Journal(machine)
+
+
+def leader(machine: Machine, container: str = "web") -> str:
+    return machine.run(f"docker inspect --format '{{{{.State.Pid}}}}' {container}")
+
+
+def running(machine: Machine, command: str) -> str:
+    """The PID of the process whose command line is just that, as soon as there is one."""
+    return poll(lambda: machine.attempt(f"pgrep -x -f '{command}'").stdout.strip(), what=f"'{command}' to run")
+
+
+def cgroup_of(machine: Machine, pid: str) -> str:
+    return machine.run(f"grep ^0:: /proc/{pid}/cgroup").removeprefix("0::")
+
+
+def wait_until(machine: Machine, name: str, state: str) -> None:
+    poll(lambda: machine.show(name, "ActiveState") == state, what=f"{name} to be {state}")
+
+
+def test_a_unit_for_the_old_tool_works_word_for_word(machine: Machine, journal: Journal) -> None:
+    machine.install_unit("docker-hello-world.service", field.HELLO_WORLD)
+
+    machine.run("systemctl start docker-hello-world")
+
+    status = machine.run("systemctl status docker-hello-world")
+    pid = leader(machine, "hello-world")
+    assert re.search(rf"Main PID: {pid} \(sh\)", status), status
+    assert cgroup_of(machine, pid).startswith("/system.slice/docker-hello-world.service/")
+    ours = wrapper(machine, "docker-hello-world.service")
+    assert "systemd-docker" in machine.run(f"cat /proc/{ours}/cmdline | tr '\\0' ' '")
+    poll(lambda: "hello world" in journal.lines("docker-hello-world"), what="the first line")
+    stop_begin = time.monotonic()
+    machine.run("systemctl stop docker-hello-world")
+    stop_sec = time.monotonic() - stop_begin
+    assert machine.show("docker-hello-world", "ActiveState") == "inactive"
+    assert machine.show("docker-hello-world", "SubState") == "dead"
+    assert machine.show("docker-hello-world", "Result") == "success"
+    # The shell ignores SIGTERM, as PID 1 does without a handler: it gets the container's 10 s, not the unit's 90.
+    assert 10 <= stop_sec < 45
+
+
+def test_the_template_runs_a_container_by_its_name(machine: Machine, journal: Journal) -> None:
+    machine.run("systemctl start docker@hello-world")
+
+    pid = leader(machine, "hello-world")
+    assert machine.show("docker@hello-world", "MainPID") == pid
+    assert cgroup_of(machine, pid).startswith(
+        r"/system.slice/system-docker.slice/docker@hello\x2dworld.service/".replace(r"\x2d", "-")
+    )
+    poll(lambda: "hello world" in journal.lines("docker@hello-world"), what="the first line")
+    machine.run("systemctl stop docker@hello-world")
+    assert machine.show("docker@hello-world", "Result") == "success"
+    # systemd makes a slice for a template's instances, and keeps it.
+    machine.run("systemctl stop system-docker.slice")
+
+
+def test_docker_keeps_working_on_the_container(machine: Machine) -> None:
+    machine.install_unit("web.service", unit(TRAP))
+    machine.run("systemctl start web")
+
+    assert machine.run("docker exec web sh -c 'echo $((6 * 7))'") == "42"
+    machine.run("docker exec --detach web sleep 1234")
+    sleeper = running(machine, "sleep 1234")
+    assert cgroup_of(machine, sleeper).startswith("/system.slice/web.service/")
+    assert "sleep 1234" in machine.run("docker top web")
+    assert machine.run("docker stats --no-stream --format '{{.Name}}' web") == "web"
+    machine.run("docker pause web")
+    assert machine.run("docker inspect --format '{{.State.Status}}' web") == "paused"
+    machine.run("docker unpause web")
+    machine.run("docker update --cpu-shares 512 web")
+    assert machine.show("web", "ActiveState") == "active"
+
+
+def test_an_exit_code_is_the_units(machine: Machine) -> None:
+    machine.install_unit("web.service", unit("sleep 0.5; exit 3"))
+    machine.run("systemctl start web")
+
+    wait_until(machine, "web", "failed")
+
+    assert machine.show("web", "Result") == "exit-code"
+    assert (machine.show("web", "ExecMainCode"), machine.show("web", "ExecMainStatus")) == ("1", "3")
+    machine.run("systemctl reset-failed web")
+
+
+def test_a_signal_is_the_units(machine: Machine) -> None:
+    machine.install_unit("web.service", unit("exec sleep 60", options="--rm --init --name web"))
+    machine.run("systemctl start web")
+
+    # Who kills from inside may not live to see it.
+    machine.attempt("docker exec web sh -c 'kill -SEGV $(pidof sleep)'")
+
+    wait_until(machine, "web", "failed")
+    assert machine.show("web", "Result") == "signal"
+    assert (machine.show("web", "ExecMainCode"), machine.show("web", "ExecMainStatus")) == ("2", "11")
+    machine.run("systemctl reset-failed web")
+
+
+def test_restart_on_failure_restarts_what_failed(machine: Machine) -> None:
+    restart = ("Restart=on-failure", "RestartSec=100ms", "StartLimitIntervalSec=0")
+    machine.install_unit("web.service", unit("sleep 0.2; exit 3", service=restart))
+    machine.run("systemctl start web")
+
+    poll(lambda: int(machine.show("web", "NRestarts")) >= 2, what="two restarts")
+
+
+@pytest.mark.parametrize("count", [1, 5000])
+def test_a_container_that_ends_at_once_succeeds_and_loses_no_line(
+    machine: Machine, journal: Journal, count: int
+) -> None:
+    machine.install_unit("web.service", unit(f"seq {count}", service=("LogRateLimitIntervalSec=0",)))
+
+    machine.run("systemctl start web")
+
+    wait_until(machine, "web", "inactive")
+    assert machine.show("web", "Result") == "success"
+    lines = journal.lines("web", "web")
+    assert lines == [str(number) for number in range(1, count + 1)]
+
+
+def test_standard_error_has_the_priority_of_errors(machine: Machine, journal: Journal) -> None:
+    machine.install_unit("web.service", unit("echo fine; echo bad >&2; echo '<4>careful'"))
+    machine.run("systemctl start web")
+    wait_until(machine, "web", "inactive")
+
+    priorities = {record["MESSAGE"]: record["PRIORITY"] for record in journal.records("web", "web")}
+    assert priorities == {"fine": "6", "bad": "3", "careful": "4"}
+
+
+def test_twenty_starts_and_stops_leave_nothing(machine: Machine) -> None:
+    machine.install_unit("web.service", unit(TRAP, service=("StartLimitIntervalSec=0",)))
+
+    for _ in range(20):
+        machine.run("systemctl start web")
+        machine.run("systemctl stop web")
+        assert machine.show("web", "Result") == "success"
+
+    assert machine.run("docker ps --all --quiet") == ""
+    assert machine.attempt("ls -d /sys/fs/cgroup/system.slice/web.service").returncode != 0
+
+
+def test_a_stop_signal_of_the_containers_own_reaches_it_once(machine: Machine, journal: Journal) -> None:
+    on_quit = "n=$((n+1)); echo quit $n; sleep 0.3; exit $((n-1))"
+    command = f"n=0; trap '{on_quit}' QUIT; trap '' TERM; while true; do sleep 0.1; done"
+    options = "--rm --name web --stop-signal SIGQUIT"
+    machine.install_unit("web.service", unit(command, options=options, service=("KillMode=mixed",)))
+    machine.run("systemctl start web")
+
+    machine.run("systemctl stop web")
+
+    assert machine.show("web", "Result") == "success"
+    assert journal.lines("web", "web") == ["quit 1"]
+
+
+@pytest.mark.parametrize("main_pid", ["container", "wrapper"])
+def test_a_payload_that_does_not_stop_is_asked_once(machine: Machine, journal: Journal, main_pid: str) -> None:
+    """By systemd: its SIGCONT, which comes along, is how systemd-docker knows."""
+    command = "trap 'echo asked' TERM; echo listening; while true; do sleep 0.1; done"
+    options = "--rm --name web --stop-timeout 1"
+    machine.install_unit("web.service", unit(command, options=options, own=f"--main-pid={main_pid}"))
+    machine.run("systemctl start web")
+    poll(lambda: journal.lines("web", "web") == ["listening"], what="the payload to listen")
+
+    machine.run("systemctl stop web")
+
+    assert machine.show("web", "Result") == "success"
+    assert journal.lines("web", "web").count("asked") == 1
+
+
+@pytest.mark.parametrize("kill_mode", ["control-group", "mixed", "process"])
+def test_a_payload_that_takes_its_time_to_stop_gets_it(machine: Machine, journal: Journal, kill_mode: str) -> None:
+    command = "trap 'sleep 1; echo done; exit 0' TERM; while true; do sleep 0.1; done"
+    machine.install_unit("web.service", unit(command, service=(f"KillMode={kill_mode}",)))
+    machine.run("systemctl start web")
+
+    machine.run("systemctl stop web")
+
+    assert machine.show("web", "Result") == "success"
+    assert "done" in journal.lines("web", "web")
+
+
+def test_without_notify_access_all_the_wrapper_stays_the_main_process(machine: Machine, journal: Journal) -> None:
+    machine.install_unit("web.service", unit(TRAP, service=("NotifyAccess=main",)))
+
+    machine.run("systemctl start web")
+
+    main_pid = machine.show("web", "MainPID")
+    assert main_pid != leader(machine)
+    assert cgroup_of(machine, main_pid) == "/system.slice/web.service/supervisor"
+    assert any("NotifyAccess=all" in line for line in journal.lines("web"))
+
+
+@pytest.mark.parametrize("kind", ["simple", "exec", "oneshot"])
+def test_types_without_notification_work(machine: Machine, journal: Journal, kind: str) -> None:
+    machine.install_unit("web.service", unit("echo ran", service=(f"Type={kind}", "NotifyAccess=none")))
+
+    machine.run("systemctl start web")
+
+    wait_until(machine, "web", "inactive")
+    assert machine.show("web", "Result") == "success"
+    assert "ran" in journal.lines("web", "web")
+
+
+NOTIFIER = "--volume /usr:/usr:ro --volume /lib:/lib:ro --volume /lib64:/lib64:ro"
+"""What busybox needs to run the machine's own systemd-notify(1)."""
+
+
+@pytest.mark.parametrize("own", ["--notify", "-n", "--sdnotify=container"])
+def test_the_payload_says_when_it_is_ready(machine: Machine, own: str) -> None:
+    command = "sleep 1; systemd-notify --ready --status='At your service'; exec sleep 60"
+    machine.install_unit("web.service", unit(command, own=own, options=f"--rm --init --name web {NOTIFIER}"))
+
+    begin = time.monotonic()
+    machine.run("systemctl start web")
+
+    assert time.monotonic() - begin >= 1
+    assert machine.show("web", "StatusText") == "At your service"
+    assert machine.attempt("ls -d /run/systemd-docker-web*").returncode == 0
+
+
+def test_what_the_payload_may_not_say_does_not_reach_systemd(machine: Machine) -> None:
+    victim = machine.run("systemd-run --unit=victim sleep 600 2>/dev/null; systemctl show --value -p MainPID victim")
+    command = f"systemd-notify --ready MAINPID={victim}; exec sleep 60"
+    machine.install_unit("web.service", unit(command, own="--notify", options=f"--rm --init --name web {NOTIFIER}"))
+
+    machine.run("systemctl start web")
+
+    assert machine.show("web", "MainPID") == leader(machine)
+    machine.run("systemctl stop web")
+    assert machine.show("victim", "ActiveState") == "active"
+    machine.run("systemctl stop victim")
+
+
+def test_the_pid_file_has_the_leader_and_nothing_else(machine: Machine) -> None:
+    machine.install_unit("web.service", unit(TRAP, own="--pid-file /run/web.pid"))
+    machine.run("systemctl start web")
+
+    assert machine.run("cat /run/web.pid | od -c") == machine.run(f"printf %s {leader(machine)} | od -c")
+
+    machine.run("systemctl stop web")
+    assert machine.attempt("cat /run/web.pid").returncode != 0
+
+
+def test_the_environment_goes_in_when_asked(machine: Machine, journal: Journal) -> None:
+    service = ("Environment=GREETING='hello world'",)
+    machine.install_unit("web.service", unit("env", own="--env", service=service))
+    machine.run("systemctl start web")
+    wait_until(machine, "web", "inactive")
+
+    lines = journal.lines("web", "web")
+
+    assert "GREETING=hello world" in lines
+    assert "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" in lines
+    assert not [line for line in lines if line.startswith(("NOTIFY_SOCKET=", "JOURNAL_STREAM="))]
+
+
+def test_without_logs_nothing_is_relayed(machine: Machine, journal: Journal) -> None:
+    machine.install_unit("web.service", unit("echo hello", own="--logs=false"))
+    machine.run("systemctl start web")
+    wait_until(machine, "web", "inactive")
+
+    assert journal.lines("web", "web") == []
+
+
+def test_output_goes_to_a_file_where_the_unit_says_so(machine: Machine, journal: Journal) -> None:
+    service = ("StandardOutput=file:/tmp/web.out", "StandardError=journal")
+    machine.install_unit("web.service", unit("echo out; echo err >&2", service=service))
+    machine.run("systemctl start web")
+    wait_until(machine, "web", "inactive")
+
+    assert machine.run("cat /tmp/web.out") == "out"
+    assert journal.lines("web", "web") == ["err"]
+    machine.run("rm /tmp/web.out")
+
+
+def test_standard_input_is_the_payloads_where_the_unit_has_one(machine: Machine, journal: Journal) -> None:
+    service = ("StandardInput=data", "StandardInputText=one\\ntwo")
+    machine.install_unit("web.service", unit("cat; echo end", options="--rm -i --name web", service=service))
+
+    machine.run("systemctl start web")
+
+    wait_until(machine, "web", "inactive")
+    assert machine.show("web", "Result") == "success"
+    assert journal.lines("web", "web") == ["one", "two", "end"]
+
+
+def test_the_engines_socket_and_credentials_go_in_when_asked(machine: Machine, journal: Journal) -> None:
+    machine.write("/tmp/docker/config.json", '{"auths": {"registry.example": {"auth": "dTpw"}}}')
+    service = ("Environment=DOCKER_CONFIG=/tmp/docker",)
+    command = (
+        "ls -l $DOCKER_CONFIG/config.json | cut -c1-10; cat $DOCKER_CONFIG/config.json; echo; ls /var/run/docker.sock"
+    )
+    options = "--rm --use-api-socket --name web"
+    machine.install_unit("web.service", unit(command, options=options, service=service))
+
+    machine.run("systemctl start web")
+
+    wait_until(machine, "web", "inactive")
+    mode, config, socket = journal.lines("web", "web")
+    assert (mode, socket) == ("-rw-------", "/var/run/docker.sock")
+    assert "registry.example" in config
+    machine.run("rm -r /tmp/docker")
+
+
+def test_a_leftover_of_the_name_is_replaced(machine: Machine) -> None:
+    machine.install_unit("web.service", unit(TRAP))
+    left = machine.run("docker create --name web busybox:musl true")
+
+    machine.run("systemctl start web")
+
+    assert machine.run("docker inspect --format '{{.Id}}' web") != left
+
+
+def test_a_container_that_is_kept_is_started_again_as_it_was(machine: Machine, journal: Journal) -> None:
+    count = "n=$(cat /count 2>/dev/null); echo x$n >/count; cat /count"
+    machine.install_unit("web.service", unit(count, options="--name web"))
+    for _ in range(3):
+        machine.run("systemctl start web")
+        wait_until(machine, "web", "inactive")
+
+    assert journal.lines("web", "web") == ["x", "xx", "xxx"]
+    machine.run("docker rm web")
+
+
+def resting(machine: Machine) -> str:
+    """The PID of web.service's wrapper once it rests: it has executed itself again, see service.supervise.reexec."""
+    pid = wrapper(machine)
+    again = f"tr '\\0' '\\n' </proc/{pid}/environ | grep ^SYSTEMD_DOCKER_RESUME="
+    # It catches its signals once everything that it needs is imported.
+    ready = f"grep -q '^SigBlk:.0*$' /proc/{pid}/status && grep '^SigCgt:.*6...$' /proc/{pid}/status"
+    poll(lambda: machine.attempt(f"{again} && {ready}").returncode == 0, what="the wrapper to rest")
+    return pid
+
+
+def test_the_wrapper_is_small_when_it_rests(machine: Machine) -> None:
+    machine.install_unit("web.service", unit(TRAP))
+    machine.run("systemctl start web")
+
+    pid = resting(machine)
+
+    rss_kb = int(machine.run(f"grep VmRSS /proc/{pid}/status").split()[1])
+    assert rss_kb <= IDLE_RSS_LIMIT_KB
+    assert machine.run(f"ls /proc/{pid}/task") == pid
+
+
+def test_a_wrapper_that_has_passed_a_signal_on_rests_again(machine: Machine, journal: Journal) -> None:
+    command = "trap 'echo reloaded' HUP; trap 'exit 0' TERM; while true; do sleep 60 & wait $!; done"
+    machine.install_unit("web.service", unit(command, service=("KillMode=mixed",)))
+    machine.run("systemctl start web")
+    pid = resting(machine)
+    # The kernel gives each image random bytes of its own; getauxval(3), AT_RANDOM.
+    images = [machine.run(f"md5sum </proc/{pid}/auxv")]
+
+    for count in (1, 2):
+        machine.run("systemctl kill --signal=HUP --kill-whom=main web")
+
+        poll(lambda count=count: journal.lines("web", "web").count("reloaded") == count, what="the payload's answer")  # type: ignore[misc]
+        poll(lambda: machine.run(f"md5sum </proc/{pid}/auxv") not in images, what="another image")
+        images.append(machine.run(f"md5sum </proc/{resting(machine)}/auxv"))
+    assert machine.run("systemctl stop web; systemctl show -P Result web") == "success"
+
+
+def test_a_wrapper_that_rests_misses_nothing(machine: Machine, journal: Journal) -> None:
+    # With --init there are two who send it SIGTERM: systemd, and the container's first process, which passes it on.
+    trap = "trap '' TERM; echo bye; exit 7"
+    command = f'trap "{trap}" TERM; n=0; while true; do n=$((n+1)); echo $n; sleep 0.01 & wait $!; done'
+    machine.install_unit("web.service", unit(command, options="--rm --init --name web"))
+    machine.run("systemctl start web")
+    status = poll(lambda: machine.show("web", "StatusText"), what="a status, which comes after READY=1")
+
+    resting(machine)
+
+    assert machine.show("web", "StatusText") == status
+    assert machine.show("web", "MainPID") == leader(machine)
+    machine.attempt("systemctl stop web")
+    # During a stop, systemd takes no MAINPID= before version 253 or so, and with it no status of the payload's.
+    version = int(machine.run("systemctl --version").split()[1])
+    ending = ("1", "7") if version >= 257 else ("0", "0")
+    assert (machine.show("web", "ExecMainCode"), machine.show("web", "ExecMainStatus")) == ending
+    # What the shell says of a child that was killed is on the other stream, and has no place between these.
+    *numbers, last = [record["MESSAGE"] for record in journal.records("web", "web") if record["PRIORITY"] == "6"]
+    assert last == "bye"
+    assert numbers == [str(n) for n in range(1, len(numbers) + 1)]
+    machine.attempt("systemctl reset-failed web")
+
+
+BAD = [
+    # own options, docker-run's words, what the line says, what the hint says
+    ("", "run --bogus busybox:musl true", "unknown flag: --bogus", "systemd-docker run --help"),
+    ("", "run", "requires at least 1 argument", ""),
+    ("", "run --rm nosuch:image true", "cannot pull image 'nosuch:image'", ""),
+    ("", "run --rm --pull=never nosuch:image true", "No such image: nosuch:image", "docker pull"),
+    ("", "run --restart=always busybox:musl true", "--restart=always", "Restart="),
+    ("", "run --rm --memory=lots busybox:musl true", "invalid size: 'lots'", ""),
+    ("", "frobnicate", "unknown subcommand: 'frobnicate'", "run"),
+    ("--adopt=sideways", "run busybox:musl true", "sideways", ""),
+    ("", "run --rm --volume relative/dir:/x busybox:musl true", "relative/dir", ""),
+]
+
+
+@pytest.mark.parametrize(("own", "words", "line", "hint"), BAD)
+def test_bad_input_gives_one_line_a_hint_and_125(
+    machine: Machine, journal: Journal, own: str, words: str, line: str, hint: str
+) -> None:
+    machine.install_unit(
+        "bad.service",
+        f"[Service]\nType=notify\nNotifyAccess=all\nExecStart=/usr/local/bin/systemd-docker {own} {words}\n",
+    )
+    machine.tolerate_journal(re.escape(line))
+
+    assert machine.attempt("systemctl start bad").returncode != 0
+
+    assert machine.show("bad", "ExecMainStatus") == "125"
+    said = journal.said_by_us()
+    errors = [record["MESSAGE"] for record in said if record["PRIORITY"] == "3"]
+    assert len(errors) == 1
+    assert line in errors[0]
+    assert hint in " ".join(record["MESSAGE"] for record in said if record["PRIORITY"] == "6")
+    machine.run("systemctl reset-failed bad")
+
+
+@pytest.mark.parametrize(("command", "status"), [("nosuchcommand", "127"), ("/etc", "126")])
+def test_a_command_that_cannot_run_has_docker_runs_status(machine: Machine, command: str, status: str) -> None:
+    machine.install_unit(
+        "bad.service",
+        "[Service]\nType=notify\nNotifyAccess=all\n"
+        f"ExecStart=/usr/local/bin/systemd-docker run --rm --name bad busybox:musl {command}\n",
+    )
+    machine.expect_journal("cannot start container 'bad'")
+
+    assert machine.attempt("systemctl start bad").returncode != 0
+
+    assert machine.show("bad", "ExecMainStatus") == status
+    machine.run("systemctl reset-failed bad")
+
+
+def test_a_name_of_another_unit_is_not_taken_from_it(machine: Machine) -> None:
+    machine.install_unit("web.service", unit(TRAP))
+    machine.install_unit("thief.service", unit("true"))
+    machine.run("systemctl start web")
+    machine.expect_journal(r"cannot create container 'web': .* belongs to web\.service")
+
+    assert machine.attempt("systemctl start thief").returncode != 0
+
+    assert machine.show("thief", "ExecMainStatus") == "125"
+    assert machine.show("web", "ActiveState") == "active"
+    assert leader(machine) == machine.show("web", "MainPID")
+    machine.run("systemctl reset-failed thief")
+
+
+def test_no_engine_is_said_with_its_socket(machine: Machine) -> None:
+    machine.install_unit("web.service", unit("true", service=("Environment=DOCKER_HOST=unix:///run/nobody.sock",)))
+    machine.expect_journal(r"cannot reach the engine at '/run/nobody\.sock': No such file or directory")
+
+    assert machine.attempt("systemctl start web").returncode != 0
+
+    assert machine.show("web", "ExecMainStatus") == "125"
+    machine.run("systemctl reset-failed web")
+
+
+def test_a_socket_that_one_may_not_use_is_said_with_the_remedy(machine: Machine, journal: Journal) -> None:
+    machine.install_unit("web.service", unit("true", service=("DynamicUser=yes",)))
+    machine.expect_journal(r"cannot reach the engine at '/var/run/docker\.sock': Permission denied")
+
+    assert machine.attempt("systemctl start web").returncode != 0
+
+    assert any("SupplementaryGroups=docker" in record["MESSAGE"] for record in journal.said_by_us())
+    machine.run("systemctl reset-failed web")
+
+
+def test_outside_of_a_service_there_is_nothing_to_be_part_of(machine: Machine) -> None:
+    result = machine.attempt("systemd-docker run --rm busybox:musl true")
+
+    assert result.returncode == 125
+    assert result.stderr.splitlines()[0].startswith("systemd-docker: not started as a systemd service")
+    assert "--adopt=none" in result.stderr.splitlines()[1]
+    assert machine.run("systemd-docker --log-level=error --adopt=none run --rm busybox:musl echo beside") == "beside"
+
+
+def test_without_a_notification_socket_it_works_without_notifications(machine: Machine) -> None:
+    machine.install_unit("web.service", unit("echo ran", service=("Type=exec", "NotifyAccess=none")))
+
+    machine.run("systemctl start web")
+
+    wait_until(machine, "web", "inactive")
+    assert machine.show("web", "Result") == "success"
+
+
+def test_a_unit_that_refuses_delegation_is_moved_in_and_told_so(machine: Machine, journal: Journal) -> None:
+    machine.install_unit("web.service", unit(TRAP, service=("Delegate=no",)))
+
+    machine.run("systemctl start web")
+
+    assert cgroup_of(machine, leader(machine)) == "/system.slice/web.service/payload"
+    said = journal.lines("web", "systemd-docker")
+    assert any("adoption move, systemd has not delegated its cgroup" in line for line in said)
+    assert any("Delegate=yes" in line for line in said)

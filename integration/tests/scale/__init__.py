@@ -1,0 +1,1 @@
+"""Many units at once, and what is left after many starts."""

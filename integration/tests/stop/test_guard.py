@@ -1,0 +1,179 @@
+"""The wrapper itself is killed, while systemd takes the payload's first process for the main one."""
+
+from __future__ import annotations
+
+import pytest
+
+from integration.harness.machine import Machine, poll
+from integration.tests.run.test_run import TRAP, leader, resting, unit, wait_until
+from integration.words.processes import guard, wrapper
+
+pytestmark = pytest.mark.integration
+
+REMOVED = "ExecStopPost=-/usr/local/bin/systemd-docker rm"
+
+AGAIN = ("Restart=on-failure", "RestartSec=100ms", "StartLimitIntervalSec=0")
+
+HARDENED = ("NoNewPrivileges=yes", "SystemCallFilter=@system-service", "RestrictAddressFamilies=AF_UNIX")
+
+
+def start(machine: Machine, *service: str, command: str = TRAP, own: str = "") -> str:
+    """Start web.service; our process's PID."""
+    machine.install_unit("web.service", unit(command, own=own, service=("LimitCORE=0", REMOVED, *service)))
+    machine.run("systemctl start web")
+    return wrapper(machine)
+
+
+def expect_failure(machine: Machine) -> None:
+    """As if it had been the main process."""
+    wait_until(machine, "web", "failed")
+    assert machine.show("web", "Result") == "signal"
+    assert (machine.show("web", "ExecMainCode"), machine.show("web", "ExecMainStatus")) == ("2", "9")
+    assert machine.show("web", "StatusText") == "systemd-docker was killed"
+    assert machine.run("docker ps --all --quiet") == ""
+    machine.run("systemctl reset-failed web")
+
+
+def wait_until_there_is_another(machine: Machine, before: str) -> None:
+    """Another first process of the payload, and the main one."""
+
+    def is_main() -> bool:
+        now = machine.attempt("docker inspect --format '{{.State.Pid}}' web").stdout.strip()
+        return now not in ("", "0", before) and machine.show("web", "MainPID") == now
+
+    poll(is_main, what="another main process")
+
+
+@pytest.mark.parametrize("signal", ["KILL", "SEGV"])
+def test_what_kills_the_wrapper_ends_the_unit(machine: Machine, signal: str) -> None:
+    pid = start(machine)
+    assert machine.show("web", "MainPID") == leader(machine)
+
+    machine.run(f"kill -{signal} {pid}")
+
+    expect_failure(machine)
+
+
+def test_a_wrapper_that_rests_is_guarded_as_well(machine: Machine) -> None:
+    start(machine)
+    before = guard(machine)
+
+    pid = resting(machine)
+
+    assert guard(machine) == before
+    machine.run(f"kill -KILL {pid}")
+    expect_failure(machine)
+
+
+def test_restart_on_failure_brings_it_back_each_time(machine: Machine) -> None:
+    start(machine, *AGAIN)
+
+    for _ in range(3):
+        before = leader(machine)
+        machine.run(f"kill -KILL {wrapper(machine)}")
+        wait_until_there_is_another(machine, before)
+        assert machine.show("web", "ActiveState") == "active"
+    assert len(machine.run("docker ps --all --quiet").split()) == 1
+
+
+def test_a_payload_that_ignores_sigterm_has_timeout_stop_sec(machine: Machine) -> None:
+    pid = start(machine, "TimeoutStopSec=2", command="while true; do sleep 1; done")
+
+    machine.run(f"kill -KILL {pid}")
+
+    expect_failure(machine)
+
+
+def test_a_unit_that_may_do_little_is_guarded(machine: Machine) -> None:
+    pid = start(machine, *HARDENED)
+
+    machine.run(f"kill -KILL {pid}")
+
+    expect_failure(machine)
+
+
+def test_a_unit_with_a_user_of_its_own_is_guarded(machine: Machine) -> None:
+    if int(machine.run("systemctl --version").split()[1]) < 254:
+        pytest.skip("DelegateSubgroup= is of systemd 254")
+    # Without a bus, systemctl(1) answers nobody but root, and then the wrapper would stay the main process.
+    pid = start(
+        machine,
+        "DynamicUser=yes",
+        "SupplementaryGroups=docker",
+        "Environment=DOCKER_CONFIG=/nowhere",
+        own="--main-pid=container",
+    )
+    assert machine.show("web", "MainPID") == leader(machine)
+
+    machine.run(f"kill -KILL {pid}")
+
+    expect_failure(machine)
+
+
+def test_a_container_that_was_restarted_is_guarded(machine: Machine) -> None:
+    pid, before = start(machine), leader(machine)
+    machine.run("docker restart web")
+    wait_until_there_is_another(machine, before)
+
+    machine.run(f"kill -KILL {pid}")
+
+    expect_failure(machine)
+
+
+def test_a_wrapper_killed_while_the_unit_stops_leaves_nothing(machine: Machine) -> None:
+    # systemd signals again who is born meanwhile.
+    stop = "stop() { trap '' TERM; sleep 2; exit 0; }; trap stop TERM"
+    pid = start(machine, command=f"{stop}; while true; do sleep 0.1; done")
+    machine.run("systemctl --no-block stop web")
+    poll(lambda: machine.show("web", "ActiveState") == "deactivating", what="the stop to begin")
+
+    machine.run(f"kill -KILL {pid}")
+
+    poll(lambda: machine.show("web", "ActiveState") in ("inactive", "failed"), what="the unit to end")
+    assert machine.run("docker ps --all --quiet") == ""
+    machine.run("systemctl reset-failed web || true")
+
+
+def test_after_all_of_a_unit_was_killed_at_once_a_restart_begins_anew(machine: Machine) -> None:
+    """That the unit has ended systemd may not notice; see service.notifications.guard."""
+    start(machine)
+    before = leader(machine)
+
+    machine.run("systemctl kill -s KILL web")
+
+    poll(lambda: machine.attempt(f"test -d /proc/{before}").returncode != 0, what="the payload to end")
+    machine.run("systemctl restart web")
+    assert machine.show("web", "MainPID") == leader(machine) != before
+    assert len(machine.run("docker ps --all --quiet").split()) == 1
+
+
+def test_the_guard_takes_no_signal_for_the_unit_and_leaves_with_it(machine: Machine) -> None:
+    start(machine)
+    watching = guard(machine)
+    assert machine.run(f"cut -d ' ' -f 4 /proc/{watching}/stat") == "1", "a child of the service manager's"
+    assert "systemd-docker-guard" in machine.run("systemctl status web")
+
+    for signal in ("HUP", "INT", "USR1", "USR2", "WINCH", "RTMIN+3"):
+        machine.run(f"kill -{signal} {watching}")
+
+    assert guard(machine) == watching
+    machine.run("systemctl stop web")
+    assert machine.attempt(f"test -d /proc/{watching}").returncode != 0
+    assert machine.show("web", "Result") == "success"
+
+
+def test_a_guard_that_was_killed_changes_nothing(machine: Machine) -> None:
+    pid = start(machine)
+
+    machine.run(f"kill -KILL {guard(machine)}")
+
+    poll(lambda: not guard(machine), what="the guard to end")
+    assert machine.run("cat /sys/fs/cgroup/system.slice/web.service/supervisor/cgroup.procs") == pid, "and no zombie"
+    machine.run("systemctl stop web")
+    assert machine.show("web", "Result") == "success"
+
+
+def test_a_wrapper_that_is_the_main_process_needs_no_guard(machine: Machine) -> None:
+    start(machine, own="--main-pid=wrapper")
+
+    assert guard(machine) == ""
