@@ -5,7 +5,7 @@ A command line flows left to right. Each noun is a frozen record made by one fun
     argv                       options               -> RunOptions, OwnOptions
     RunOptions, client side    options               -> CreateRequest      what docker would ask the engine for
     environ, /proc/self        unit                  -> UnitContext
-    the service manager        sd                    -> UnitProperties     asked first, read last
+    systemd, over D-Bus        sd.unit_properties    -> UnitProperties     asked first, read last
     the engine's /info         engine.client         -> EngineInfo
     all of these               plan (pure)           -> LaunchPlan         the request, the adoption, the main PID
     LaunchPlan                 service.start         -> Container          created, attached, waited for, started

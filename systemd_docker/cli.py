@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from systemd_docker.options.own import OwnOptions
     from systemd_docker.service.exit_status import Ending
-    from systemd_docker.service.start.early_queries import Questions
+    from systemd_docker.service.start.early_queries import EarlyQueries
     from systemd_docker.unit import UnitContext
 
 USAGE_HINT = "See 'systemd-docker --help' and 'systemd-docker run --help'."
@@ -123,7 +123,7 @@ def _dispatch(argv: Sequence[str], unit: UnitContext) -> Ending:
 
 def _run(own: OwnOptions, argv: Sequence[str], unit: UnitContext) -> Ending:
     from systemd_docker import unit as unit_room
-    from systemd_docker.service.start.early_queries import Questions
+    from systemd_docker.service.start.early_queries import EarlyQueries
 
     if own.sdnotify == "ignore":
         unit = unit_room.without_notifications(unit)
@@ -132,14 +132,14 @@ def _run(own: OwnOptions, argv: Sequence[str], unit: UnitContext) -> Ending:
 
         inherited_fds.let_go()
     # The engine and the service manager look it up while the rest is imported.
-    questions = Questions(unit)
+    queries = EarlyQueries(unit)
     try:
-        return _run_container(own, argv, unit, questions)
+        return _run_container(own, argv, unit, queries)
     finally:
-        questions.close()
+        queries.close()
 
 
-def _run_container(own: OwnOptions, argv: Sequence[str], unit: UnitContext, questions: Questions) -> Ending:
+def _run_container(own: OwnOptions, argv: Sequence[str], unit: UnitContext, queries: EarlyQueries) -> Ending:
     from systemd_docker.options.run_options import parse_run
     from systemd_docker.service.exit_status import Ending
 
@@ -152,7 +152,7 @@ def _run_container(own: OwnOptions, argv: Sequence[str], unit: UnitContext, ques
     if own.dry_run:
         from systemd_docker.commands import dry_run
 
-        return Ending(dry_run.main(own, options, unit, questions))
+        return Ending(dry_run.main(own, options, unit, queries))
     from systemd_docker.service.run import run
 
-    return run(own, options, unit, questions)
+    return run(own, options, unit, queries)

@@ -19,36 +19,6 @@ if TYPE_CHECKING:
 DEFAULT_SOCKET = "/var/run/docker.sock"
 """Where the docker CLI looks without $DOCKER_HOST or a context."""
 
-PROPERTIES = {
-    "NotifyAccess": "Service",
-    "KillMode": "Service",
-    "KillSignal": "Service",
-    "TimeoutStopUSec": "Service",
-    "Type": "Service",
-    "Delegate": "Service",
-    "Transient": "Unit",
-    "ControlGroup": "Service",
-    "NRestarts": "Service",
-}
-"""What the service manager is asked for, with the interface that has it; org.freedesktop.systemd1(5)."""
-
-MANAGER_SOCKET = "systemd/private"
-"""Below /run, or a user's $XDG_RUNTIME_DIR: see manager."""
-
-INFINITY_USEC = 2**64 - 1
-
-_TIMESPAN_USEC = {
-    "us": 1,
-    "ms": 1000,
-    "s": 1_000_000,
-    "min": 60_000_000,
-    "h": 3_600_000_000,
-    "d": 86_400_000_000,
-    "w": 604_800_000_000,
-    "month": 2_629_800_000_000,
-    "y": 31_557_600_000_000,
-}
-
 
 @frozen
 class UnitContext:
@@ -100,38 +70,10 @@ class UnitContext:
         return self.environ.get("DOCKER_HOST") or f"unix://{default}"
 
     @property
-    def manager_socket(self) -> str:
-        """The service manager's own, which is for root and for the user whose manager it is; "" where we are not."""
-        system = "/run" if os.geteuid() == 0 else ""
-        directory = self.environ.get("XDG_RUNTIME_DIR") if self.is_user else system
-        return f"{directory}/{MANAGER_SOCKET}" if directory else ""
-
-    @property
     def docker_config_path(self) -> str:
         """The docker CLI's configuration file, which need not exist."""
         directory = self.environ.get("DOCKER_CONFIG") or f"{self.environ.get('HOME', '/root')}/.docker"
         return f"{directory}/config.json"
-
-
-@frozen
-class UnitProperties:
-    """What the service manager knows of our unit; see systemd.service(5), systemd.kill(5).
-
-    Where the manager did not answer, every field is the empty string or the most cautious value.
-
-    timeout_stop_usec: TimeoutStopSec=, INFINITY_USEC for "infinity".
-    restarts:          how often Restart= has started the unit again.
-    """
-
-    type: str = ""
-    notify_access: str = ""
-    kill_mode: str = ""
-    kill_signal: int = 15
-    timeout_stop_usec: int = 90_000_000
-    is_delegated: bool = False
-    is_transient: bool = False
-    control_group: str = ""
-    restarts: int = 0
 
 
 def read_unit(environ: Mapping[str, str] | None = None, proc: str = "/proc") -> UnitContext:
@@ -192,39 +134,6 @@ def service_of(path: str) -> tuple[str, str]:
 def unescape_component(component: str) -> str:
     """A cgroup's name without the "_" that systemd puts before names the kernel might use itself."""
     return component.removeprefix("_")
-
-
-def parse_properties(shown: Mapping[str, str]) -> UnitProperties:
-    """From the manager's answer for PROPERTIES, as `systemctl show` prints it."""
-    if not shown.get("KillMode"):
-        return UnitProperties()
-    signal_number, restarts = shown.get("KillSignal", ""), shown.get("NRestarts", "")
-    return UnitProperties(
-        type=shown.get("Type", ""),
-        notify_access=shown.get("NotifyAccess", ""),
-        kill_mode=shown["KillMode"],
-        kill_signal=int(signal_number) if signal_number.isdecimal() else 15,
-        timeout_stop_usec=parse_timespan_usec(shown.get("TimeoutStopUSec", "")),
-        is_delegated=shown.get("Delegate") == "yes",
-        is_transient=shown.get("Transient") == "yes",
-        control_group=shown.get("ControlGroup", ""),
-        restarts=int(restarts) if restarts.isdecimal() else 0,
-    )
-
-
-def parse_timespan_usec(text: str) -> int:
-    """ "1min 30s" -> 90000000, "infinity" -> INFINITY_USEC; as `systemctl show` prints them, systemd.time(7).
-
-    What is not a time span is infinity: nothing may be cut short by a misunderstanding.
-    """
-    total_usec = 0
-    for word in text.split():
-        digits = word.rstrip("abcdefghijklmnopqrstuvwxyz")
-        unit = word[len(digits) :]
-        if not digits.isdecimal() or unit not in _TIMESPAN_USEC:
-            return INFINITY_USEC
-        total_usec += int(digits) * _TIMESPAN_USEC[unit]
-    return total_usec if text.strip() else INFINITY_USEC
 
 
 def _read_service(proc: str) -> tuple[str, cgroup.Cgroup | None, cgroup.Hierarchies]:

@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from systemd_docker.options.own import OwnOptions
     from systemd_docker.options.run_options import RunOptions
     from systemd_docker.plan.launch_plan import LaunchPlan
-    from systemd_docker.service.start.early_queries import Questions
+    from systemd_docker.service.start.early_queries import EarlyQueries
     from systemd_docker.unit import UnitContext
 
 
-def main(own: OwnOptions, options: RunOptions, unit: UnitContext, questions: Questions) -> int:
+def main(own: OwnOptions, options: RunOptions, unit: UnitContext, queries: EarlyQueries) -> int:
     """Print the plan; --print=api as one JSON object, else for people. Return 125 where the start would fail.
 
     Raises Error where there is no request to be shown: a wrong command line, no engine.
     """
     refusal = None
     try:
-        prepared = planning.prepare(own, options, unit, questions)
+        prepared = planning.prepare(own, options, unit, queries)
     except AdoptionError as error:
         refusal = error
-        prepared = planning.prepare(replace(own, adopt="none"), options, unit, early_queries.Questions(unit))
+        prepared = planning.prepare(replace(own, adopt="none"), options, unit, early_queries.EarlyQueries(unit))
     plan, engine = prepared.plan, prepared.engine
     if own.print_ == "api":
         print(json.dumps(_as_object(plan, engine, refusal), sort_keys=True))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from systemd_docker.errors import AdoptionError
 from systemd_docker.frozen import frozen, replace
 from systemd_docker.kernel.cgroup import SYSTEMD_HIERARCHY
-from systemd_docker.unit import INFINITY_USEC
+from systemd_docker.sd.unit_properties import INFINITY_USEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from systemd_docker.engine.models import EngineInfo
     from systemd_docker.jsonobj import JsonObject, JsonValue
     from systemd_docker.options.run_options import RunOptions
-    from systemd_docker.unit import UnitContext, UnitProperties
+    from systemd_docker.sd.unit_properties import UnitProperties
+    from systemd_docker.unit import UnitContext
 
 SHIM_RUNTIME = "systemd-docker.runc.v2"
 """A runtime that no engine lists. containerd runs containerd-shim-runc-v2 for every name that ends in ".runc.v2", and

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from systemd_docker.options.own import OwnOptions
     from systemd_docker.options.run_options import RunOptions
     from systemd_docker.plan.adoption import AdoptionPlan
-    from systemd_docker.unit import UnitContext, UnitProperties
+    from systemd_docker.sd.unit_properties import UnitProperties
+    from systemd_docker.unit import UnitContext
 else:
     import _signal as signal
 

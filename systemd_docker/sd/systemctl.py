@@ -1,28 +1,35 @@
-"""What the service manager knows of a unit, asked through systemctl(1): where its own socket is not for us.
-
-That is so with User= in a unit of the system's manager. systemctl asks the bus then, which has a say in it.
-"""
+"""Properties of a unit, read with `systemctl show`: for hosts where systemd cannot be asked on a bus."""
 
 from __future__ import annotations
 
+import errno
 import os
 import select
-import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    Wait = Callable[[int, int, float], None]
 else:
     import _signal as signal
 
-MAX_ANSWER_BYTES = 64 * 1024
+MAX_ANSWER_BYTES = 1024 * 1024
+"""Some hundred bytes, and the unit's command lines."""
 
-_ENVIRONMENT = ("PATH", "HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "SYSTEMCTL_FORCE_BUS")
-"""What the child gets of ours; above all not NOTIFY_SOCKET=."""
+_ENVIRONMENT = (
+    "PATH",
+    "HOME",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DBUS_SYSTEM_BUS_ADDRESS",
+    "SYSTEMCTL_FORCE_BUS",
+)
+"""Variables that the child gets; above all not NOTIFY_SOCKET=."""
 
 
-class Question:
+class Query:
     """`systemctl show`, running. Owns the child and the pipe until answer() or close()."""
 
     def __init__(
@@ -31,11 +38,11 @@ class Question:
         properties: Sequence[str],
         environ: Mapping[str, str],
         *,
-        user: bool,
+        is_user: bool,
         program: str = "systemctl",
     ) -> None:
         """Raises OSError: ENOENT, there is no systemctl."""
-        argv = [program, *(["--user"] if user else []), "show", f"--property={','.join(properties)}", "--", unit]
+        argv = [program, *(["--user"] if is_user else []), "show", f"--property={','.join(properties)}", "--", unit]
         kept = {name: environ[name] for name in _ENVIRONMENT if name in environ} | {"LC_ALL": "C", "PAGER": ""}
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
@@ -50,43 +57,47 @@ class Question:
                 ],
                 setsigdef=(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE),
             )
-        except OSError:
+        except OSError as error:
             os.close(reader)
-            raise
+            raise OSError(error.errno, error.strerror, program) from None
         finally:
             os.close(writer)
         self._reader = reader
 
-    def answer(self, deadline: float) -> dict[str, str]:
-        """{"KillMode": "mixed", ...} as far as the manager knows the properties, {} where it answered nothing.
+    def answer(self, wait: Wait, deadline: float) -> dict[str, list[str]]:
+        """{"KillMode": ["mixed"], ...}: the properties that systemd knows. The child is gone afterwards.
 
-        Raises TimeoutError at the deadline (monotonic). Either way the child is gone afterwards.
+        Raises OSError where systemctl printed nothing. What wait raises passes through.
         """
         text = bytearray()
-        poll = select.poll()
-        poll.register(self._reader, select.POLLIN)
         try:
             while True:
-                left_sec = deadline - time.monotonic()
-                if left_sec <= 0 or not poll.poll(left_sec * 1000):
-                    raise TimeoutError("systemctl show does not answer")
-                piece = os.read(self._reader, 4096)
+                wait(self._reader, select.POLLIN, deadline)
+                piece = os.read(self._reader, 64 * 1024)
                 text += piece
                 if not piece or len(text) > MAX_ANSWER_BYTES:
-                    return parse_show(text.decode(errors="replace"))
+                    break
         finally:
             self.close()
+        if not text:
+            raise OSError(errno.ENODATA, "printed nothing", "systemctl show")
+        return parse_show(text.decode(errors="replace"))
 
     def close(self) -> None:
-        """End the child, whatever it does, and reap it."""
+        """Kill the child, and reap it."""
         if self._pid:
-            # It is our child until it is reaped, and so it is there.
+            # The child's PID stays its own until it is reaped.
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
             os.close(self._reader)
             self._pid = 0
 
 
-def parse_show(text: str) -> dict[str, str]:
-    """The Key=value lines of systemctl(1)'s show."""
-    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+def parse_show(text: str) -> dict[str, list[str]]:
+    """The Name=value lines of `systemctl show`: a property that takes several values has several lines."""
+    shown: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        name, equals, value = line.partition("=")
+        if equals:
+            shown.setdefault(name, []).append(value)
+    return shown

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from systemd_docker.options.run_options import RunOptions
     from systemd_docker.plan.launch_plan import LaunchPlan
     from systemd_docker.sd.notify import Listener
-    from systemd_docker.service.start.early_queries import Questions
+    from systemd_docker.service.start.early_queries import EarlyQueries
     from systemd_docker.service.start.launch import Container
     from systemd_docker.service.supervise.state import Held
     from systemd_docker.unit import UnitContext
 
 
-def run(own: OwnOptions, options: RunOptions, unit: UnitContext, questions: Questions) -> Ending:
+def run(own: OwnOptions, options: RunOptions, unit: UnitContext, queries: EarlyQueries) -> Ending:
     """Run one container for as long as it lives; how this process has to end then.
 
     Raises Error; OSError where a mechanism failed that no policy has a plan for. Either way nothing that this
@@ -38,7 +38,7 @@ def run(own: OwnOptions, options: RunOptions, unit: UnitContext, questions: Ques
     try:
         try:
             with Undo() as undo:
-                held = start(own, options, unit, questions, signals, undo)
+                held = start(own, options, unit, queries, signals, undo)
                 # What was done is no longer to be undone, but the container's to keep until it ends.
                 undo.pop_all()
         except StopRequestedError as stopped:
@@ -54,13 +54,13 @@ def start(
     own: OwnOptions,
     options: RunOptions,
     unit: UnitContext,
-    questions: Questions,
+    queries: EarlyQueries,
     signals: Signals,
     undo: Undo,
 ) -> Held:
     """A running container and everything about it that is still needed. Closing undo takes all of it back."""
     begin_nsec = time.time_ns()
-    prepared = planning.prepare(own, options, unit, questions, signals.wait)
+    prepared = planning.prepare(own, options, unit, queries, signals.wait)
     listener = _listen(prepared.plan, undo)
     cid_path = options.text("cidfile")
     if cid_path:

@@ -26,7 +26,7 @@ LAYERS = (
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 
 DOORS = {
-    "ctypes": {"kernel/bpf.py", "kernel/inotify.py"},
+    "ctypes": {"kernel/bpf.py", "kernel/inotify.py", "sd/bus.py"},
     "subprocess": {"commands"},
     "docker": {"engine/pull.py"},
     "sdnotify": {"sd/notify.py"},

@@ -7,7 +7,6 @@ import pytest
 
 from systemd_docker import unit
 from systemd_docker.frozen import replace
-from systemd_docker.unit import INFINITY_USEC, UnitProperties
 
 MOUNTINFO = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
 
@@ -97,52 +96,6 @@ def test_no_cgroup_filesystem_is_no_service(tmp_path: Path) -> None:
 @pytest.mark.parametrize("environ", [{"WATCHDOG_USEC": "x"}, {"WATCHDOG_USEC": "5", "WATCHDOG_PID": "1"}, {}])
 def test_a_watchdog_that_is_not_ours_is_none(environ: dict[str, str], tmp_path: Path) -> None:
     assert unit.read_unit(environ, str(tmp_path)).watchdog_usec == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "usec"),
-    [
-        ("1min 30s", 90_000_000),
-        ("0", INFINITY_USEC),
-        ("5s", 5_000_000),
-        ("1h 1min 1s 1ms 1us", 3_661_001_001),
-        ("1w 2d", 777_600_000_000),
-        ("infinity", INFINITY_USEC),
-        ("", INFINITY_USEC),
-        ("[not set]", INFINITY_USEC),
-    ],
-)
-def test_time_spans_are_read_as_systemctl_prints_them(text: str, usec: int) -> None:
-    assert unit.parse_timespan_usec(text) == usec
-
-
-def test_properties_come_from_systemctl_show() -> None:
-    shown = {
-        "Type": "notify",
-        "NotifyAccess": "all",
-        "NRestarts": "3",
-        "KillMode": "control-group",
-        "KillSignal": "3",
-        "TimeoutStopUSec": "1min 30s",
-        "Delegate": "yes",
-        "ControlGroup": "/system.slice/web.service",
-    }
-
-    assert unit.parse_properties(shown) == UnitProperties(
-        "notify",
-        "all",
-        "control-group",
-        3,
-        90_000_000,
-        is_delegated=True,
-        control_group="/system.slice/web.service",
-        restarts=3,
-    )
-
-
-@pytest.mark.parametrize("shown", [{}, {"Type": "notify"}])
-def test_a_manager_that_does_not_answer_leaves_the_cautious_values(shown: dict[str, str]) -> None:
-    assert unit.parse_properties(shown) == UnitProperties()
 
 
 def test_a_users_unit_has_the_users_engine_where_there_is_one(tmp_path: Path) -> None:

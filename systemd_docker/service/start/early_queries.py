@@ -1,7 +1,7 @@
-"""What is asked before anything else is done, so that the answers cost no time: the engine and the service manager.
+"""Queries sent before anything else is done: to the engine, and to systemd about this unit.
 
-Apart from service.start.planning, which reads the answers, because that room imports for 20 ms: meanwhile both of
-them work.
+Apart from service.start.planning, which reads the answers, because that module imports for 20 ms: meanwhile the
+engine and systemd work.
 """
 
 from __future__ import annotations
@@ -12,74 +12,65 @@ from systemd_docker import log
 from systemd_docker import unit as unit_room
 from systemd_docker.engine import client
 from systemd_docker.errors import Error
-from systemd_docker.sd import manager
+from systemd_docker.sd import unit_properties
+from systemd_docker.sd.unit_properties import PropertiesQuery, UnitProperties
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from systemd_docker.engine import http
     from systemd_docker.engine.http import Exchange
-    from systemd_docker.sd import systemctl
-    from systemd_docker.unit import UnitContext, UnitProperties
+    from systemd_docker.unit import UnitContext
 
-MANAGER_TIMEOUT_SEC = 5
-"""For the manager's answer, which is there when it is wanted; one that is being reloaded takes longer."""
+_CONSEQUENCE = "so systemd-docker stays the main process and takes the cgroup for not delegated"
 
 
-class Questions:
-    """On their way. Owns connections until close(), which whoever has the answers may do twice.
+class EarlyQueries:
+    """Queries in flight. Owns their connections; close() is idempotent.
 
-    engine: client.ask_info()'s, or why it could not be asked: a wrong command line is worth telling first.
+    engine: client.ask_info()'s exchange, or the reason why there is none: a wrong command line is reported first.
     """
 
     def __init__(self, unit: UnitContext) -> None:
-        self._unit = unit
-        self._manager = _ask_manager(unit) if unit.name else None
+        self._unit_name = unit.name
         self.engine: Exchange | Error = _ask_engine(unit)
+        self._properties = _ask_systemd(unit) if unit.name else None
 
-    def properties(self) -> UnitProperties:
-        """What the service manager knows of the unit; to be called once."""
+    def properties(self, wait: http.Wait) -> UnitProperties:
+        """The unit's properties, the most cautious ones where systemd did not report them. To be called once."""
+        if self._properties is None:
+            return UnitProperties()
+        timeout_sec = unit_properties.ANSWER_TIMEOUT_SEC
         try:
-            return unit_room.parse_properties(self._answer(time.monotonic() + MANAGER_TIMEOUT_SEC))
-        except TimeoutError as error:
-            log.warning(f"{error}, ignoring: the wrapper stays the main process")
-            return unit_room.UnitProperties()
+            return self._properties.answer(wait, time.monotonic() + timeout_sec)
+        except TimeoutError:
+            log.warning(
+                f"systemd did not report the properties of {self._unit_name} within {timeout_sec} s,"
+                f" {_CONSEQUENCE}\nIs systemd reloading its units? See 'systemctl show {self._unit_name}'."
+            )
+        except OSError as error:
+            log.warning(_unanswered(self._unit_name, error))
+        return UnitProperties()
 
     def close(self) -> None:
-        if self._manager is not None:
-            self._manager.close()
+        if self._properties is not None:
+            self._properties.close()
         if not isinstance(self.engine, Error):
             self.engine.close()
 
-    def _answer(self, deadline: float) -> Mapping[str, str]:
-        if self._manager is None:
-            return {}
-        try:
-            return self._manager.answer(deadline)
-        except ConnectionError as error:
-            log.debug(f"systemctl is asked instead: {error}")
-            self._manager = _ask_systemctl(self._unit)
-        return self._manager.answer(deadline) if self._manager is not None else {}
 
-
-def _ask_manager(unit: UnitContext) -> manager.Question | systemctl.Question | None:
-    if not unit.manager_socket:
-        return _ask_systemctl(unit)
+def _ask_systemd(unit: UnitContext) -> PropertiesQuery | None:
     try:
-        return manager.Question(unit.manager_socket, unit.name, unit_room.PROPERTIES)
+        return PropertiesQuery(unit.name, unit.environ, is_user=unit.is_user)
     except OSError as error:
-        log.debug(f"systemctl is asked instead of '{unit.manager_socket}': {error}")
-        return _ask_systemctl(unit)
-
-
-def _ask_systemctl(unit: UnitContext) -> systemctl.Question | None:
-    from systemd_docker.sd import systemctl
-
-    try:
-        return systemctl.Question(unit.name, tuple(unit_room.PROPERTIES), unit.environ, user=unit.is_user)
-    except OSError as error:
-        log.warning(f"cannot run systemctl, ignoring: {error}")
+        log.warning(_unanswered(unit.name, error))
         return None
+
+
+def _unanswered(unit_name: str, error: OSError) -> str:
+    return (
+        f"cannot ask systemd for the properties of {unit_name}, {_CONSEQUENCE}: {error.filename}: {error.strerror}\n"
+        "Start the bus (dbus.socket), or let the unit execute systemctl."
+    )
 
 
 def _ask_engine(unit: UnitContext) -> Exchange | Error:

@@ -15,6 +15,7 @@ from systemd_docker import log
 from systemd_docker.engine import client, http
 from systemd_docker.errors import EngineError, Error
 from systemd_docker.plan.launch_plan import UNIT_LABEL, USER_LABEL
+from systemd_docker.sd.unit_properties import ANSWER_TIMEOUT_SEC, PropertiesQuery
 from systemd_docker.service.start import ownership
 
 TYPE_CHECKING = False
@@ -29,8 +30,6 @@ CREATED_STATUS = ("created", "exited", "dead")
 
 DEAD_STATES = ("inactive", "failed")
 """ActiveState= of a unit that does not need its container; org.freedesktop.systemd1(5)."""
-
-SHOW_TIMEOUT_SEC = 5
 
 
 def clear_leftovers(engine: Engine, plan: LaunchPlan, unit: UnitContext) -> None:
@@ -107,12 +106,9 @@ def _other_live_unit(taken: ContainerFacts, unit: UnitContext) -> str:
     if user != unit.user:
         # A manager that we cannot ask.
         return owner
-    # A unit rarely finds another's container.
-    from systemd_docker.sd import systemctl
-
     try:
-        question = systemctl.Question(owner, ("ActiveState",), unit.environ, user=unit.is_user)
-        state = question.answer(time.monotonic() + SHOW_TIMEOUT_SEC).get("ActiveState", "")
+        query = PropertiesQuery(owner, unit.environ, is_user=unit.is_user)
+        state = query.answer(http.wait_ready, time.monotonic() + ANSWER_TIMEOUT_SEC).active_state
     except (OSError, TimeoutError) as error:
         log.warning(f"cannot tell whether {owner} is active, ignoring: {error}")
         return owner

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from systemd_docker.jsonobj import JsonObject
     from systemd_docker.options.own import OwnOptions
     from systemd_docker.options.run_options import RunOptions
-    from systemd_docker.service.start.early_queries import Questions
-    from systemd_docker.unit import UnitContext, UnitProperties
+    from systemd_docker.sd.unit_properties import UnitProperties
+    from systemd_docker.service.start.early_queries import EarlyQueries
+    from systemd_docker.unit import UnitContext
 
 MAX_CLIENT_FILE_BYTES = 16 * 1024 * 1024
 """Of an --env-file, a seccomp profile, docker's config.json: more is a mistake, and would stay in memory."""
@@ -38,30 +39,30 @@ def prepare(
     own: OwnOptions,
     options: RunOptions,
     unit: UnitContext,
-    questions: Questions,
+    queries: EarlyQueries,
     wait: http.Wait = http.wait_ready,
 ) -> Prepared:
     """Raises Error where the command line, the unit or the engine leaves no plan.
 
-    questions: closed here, because an answer is nothing that a running service needs.
+    queries: closed here, because an answer is nothing that a running service needs.
     """
     try:
-        engine, info = _meet(unit, questions, wait)
+        engine, info = _meet(unit, queries, wait)
         request = create_request(options, client_side(unit, engine), plain=unit.is_plain)
-        properties = questions.properties()
+        properties = queries.properties(wait)
     finally:
-        questions.close()
+        queries.close()
     # What is compared with docker's request is compared anywhere, and not only in a unit.
     own = replace(own, adopt="none") if unit.is_plain else own
     made = launch_plan.make_plan(own, options, request, unit, properties, info, plain=unit.is_plain)
     return Prepared(engine, made, properties)
 
 
-def _meet(unit: UnitContext, questions: Questions, wait: http.Wait) -> tuple[client.Engine, EngineInfo]:
-    if isinstance(questions.engine, Error):
-        raise questions.engine
+def _meet(unit: UnitContext, queries: EarlyQueries, wait: http.Wait) -> tuple[client.Engine, EngineInfo]:
+    if isinstance(queries.engine, Error):
+        raise queries.engine
     api = unit.environ.get("DOCKER_API_VERSION", "")
-    return client.meet(questions.engine, unit_room.engine_socket(unit), api=api, wait=wait)
+    return client.meet(queries.engine, unit_room.engine_socket(unit), api=api, wait=wait)
 
 
 def client_side(unit: UnitContext, engine: client.Engine) -> Client:

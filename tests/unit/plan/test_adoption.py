@@ -11,7 +11,8 @@ from systemd_docker.kernel.cgroup import Cgroup
 from systemd_docker.options.run_options import parse_run
 from systemd_docker.plan import adoption
 from systemd_docker.plan.adoption import CONFIGURED_RUNTIME, SHIM_RUNTIME, AdoptionPlan, choose_adoptions
-from systemd_docker.unit import UnitContext, UnitProperties
+from systemd_docker.sd.unit_properties import UnitProperties
+from systemd_docker.unit import UnitContext
 
 if TYPE_CHECKING:
     from systemd_docker.jsonobj import JsonObject

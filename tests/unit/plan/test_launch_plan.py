@@ -11,7 +11,8 @@ from systemd_docker.options.own import OwnOptions, parse_own
 from systemd_docker.options.run_options import parse_run
 from systemd_docker.plan import launch_plan
 from systemd_docker.plan.adoption import AdoptionPlan
-from systemd_docker.unit import INFINITY_USEC, UnitContext, UnitProperties, without_notifications
+from systemd_docker.sd.unit_properties import INFINITY_USEC, UnitProperties
+from systemd_docker.unit import UnitContext, without_notifications
 
 UNIT = UnitContext(
     name="web.service",

@@ -9,7 +9,7 @@ from systemd_docker.options.own import parse_own
 from systemd_docker.options.run_options import parse_run
 from systemd_docker.plan.launch_plan import INVOCATION_LABEL, UNIT_LABEL, LaunchPlan
 from systemd_docker.service.start import existing_containers, planning
-from systemd_docker.service.start.early_queries import Questions
+from systemd_docker.service.start.early_queries import EarlyQueries
 from systemd_docker.unit import UnitContext, read_unit
 from tests.fakes.containers import RUNS, Container
 from tests.fakes.engine import FakeEngine
@@ -24,7 +24,7 @@ def plan_of(engine: FakeEngine, *words: str, own: str = "") -> LaunchPlan:
     options = parse_run([*words, "busybox:musl"])
     parsed = parse_own(["--adopt=none", *own.split()])[0]
     unit = replace(unit_of(engine), name="")
-    return planning.prepare(parsed, options, unit, Questions(unit)).plan
+    return planning.prepare(parsed, options, unit, EarlyQueries(unit)).plan
 
 
 def add(engine: FakeEngine, name: str, *, unit: str = "", invocation: str = "then", runs: bool = True) -> Container:
