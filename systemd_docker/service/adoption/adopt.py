@@ -67,7 +67,7 @@ def adopt(state: AdoptionState, unit: UnitContext, container_id: str, leader: in
     # Few containers are moved, and the module costs memory.
     from systemd_docker.service.adoption import move
 
-    moved = move.take_over(unit, container_id, leader, state.cgroups, delegated=state.sweeps)
+    moved = move.move_container(state, unit, container_id, leader)
     verify(state, unit, "", leader)
     return replace(state, moved=moved)
 

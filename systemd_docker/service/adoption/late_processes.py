@@ -1,14 +1,13 @@
-"""Who comes into a moved container later, exec'd processes and healthchecks: moved after it as soon as they appear.
+"""Processes that appear later in a moved container's old cgroup, from docker exec and healthchecks: moved after it.
 
-With cgroup v2 and the cgroupfs driver the engine starts them in the cgroup that it made for the container, and which
-move has emptied. The kernel tells when somebody is in there again, or when the engine has frozen it: cgroup.events
-and POLLPRI; cgroup-v2.rst, "Basic Operations". So the engine is not asked: its events would cost each unit a
-connection and what reads JSON, come later, and end with the engine; the kernel's are one descriptor. With the systemd
-driver there is nothing to watch: systemd collects the emptied scope, and runc then starts them where the leader is.
+With cgroup v2 and the cgroupfs driver the engine starts them in the cgroup that it made for the container, which
+"move" has emptied. The kernel reports when that cgroup is populated again, and when the engine freezes it: POLLPRI on
+cgroup.events; cgroup-v2.rst, "Basic Operations". Watching costs one descriptor. The engine's events would cost each
+unit a connection and a JSON parser, would come later, and would end with the engine. With the systemd driver there is
+nothing to watch: systemd removes the emptied scope, and runc then starts exec'd processes where the leader is.
 
-The cgroup is proven to be the container's own when it is moved from first, and is found again by the same path, which
-has the container's id in it. Who is born in there has the engine's device filter and limits, and where it goes are
-the same.
+The cgroup was proven to be the container's own when its processes were moved, and its path has the container's id in
+it. A process that is born there has the engine's device filter and limits, and the cgroup it moves to has the same.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import select
 
 from systemd_docker import log
 from systemd_docker.kernel.cgroup import Cgroup
+from systemd_docker.kernel.pidfd import NO_FD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,79 +26,102 @@ if TYPE_CHECKING:
 
     from systemd_docker.kernel.loop import Loop
 
-PASSES, FREELY = 50, 5
-"""How often the cgroup is read, at most, until nobody is in it; and how often of these without freezing it, because
-runc does not exec into a container that is frozen, and somebody may just be about to."""
+MAX_PASSES = 50
+"""Limits how often the cgroup is read, for one report of the kernel's, until it is empty."""
+
+PASSES_UNFROZEN = 5
+"""How many of these passes leave the cgroup unfrozen: runc does not exec into a frozen container."""
+
+_GONE = (errno.ENODEV, errno.ENOENT)
 
 
-class Strays:
-    """Watches one cgroup until it is gone, or close()."""
+class LateProcesses:
+    """Watches one cgroup until it is removed, or close()."""
 
     def __init__(self, loop: Loop, moved: tuple[str, ...]) -> None:
-        """moved: as in Held."""
+        """moved: as in AdoptionState."""
         mount, source, target = moved
         self._loop = loop
         self._source = Cgroup(mount, source)
         self._target = Cgroup(mount, target)
-        self._is_frozen = False
-        self._fd = -1
+        self._has_warned = False
+        self._is_paused = False
+        self._fd = NO_FD
         try:
             self._fd = os.open(f"{self._source.directory}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            log.debug(f"'{source}' is gone already")
+            # docker pause may have come, or gone, while systemd-docker executed itself again.
+            self._is_paused = self._target.read("cgroup.freeze") == "1"
+        except FileNotFoundError as error:
+            log.debug(f"no later processes to move: '{error.filename}' is gone")
+            self.close()
             return
         loop.watch(self._fd, select.POLLPRI, self._look)
         self._look()
 
     def close(self) -> None:
-        if self._fd >= 0:
+        if self._fd != NO_FD:
             self._loop.unwatch(self._fd)
             os.close(self._fd)
-            self._fd = -1
+            self._fd = NO_FD
 
     def _look(self) -> None:
-        """Read first, act then: what changes from here on is told again."""
+        """Read the state first and act on it then: the kernel reports every change that comes after the reading."""
         try:
             events = os.pread(self._fd, 4096, 0).splitlines()
-            self._freeze_as_well(is_frozen=b"frozen 1" in events)
-            if b"populated 1" in events and not self._is_frozen:
-                self._take_over()
+            self._pause(is_paused=b"frozen 1" in events)
+            is_populated = b"populated 1" in events and not self._is_paused
+            if is_populated and not move_until_empty(self._source, self._target):
+                self._warn(f"still there after {MAX_PASSES} attempts")
         except OSError as error:
-            # ENODEV, ENOENT: it was removed, with the container.
-            if error.errno not in (errno.ENODEV, errno.ENOENT):
-                log.warning(f"cannot move later processes of the container into the unit, ignoring: {error}")
-            self.close()
+            if error.errno in _GONE:
+                self.close()
+            else:
+                self._warn(f"{error.strerror} ({errno.errorcode.get(error.errno or 0, '?')})")
 
-    def _freeze_as_well(self, *, is_frozen: bool) -> None:
-        """`docker pause` freezes a cgroup that nobody is in."""
-        if is_frozen != self._is_frozen:
-            self._is_frozen = is_frozen
-            self._target.write("cgroup.freeze", str(int(is_frozen)))
+    def _pause(self, *, is_paused: bool) -> None:
+        """Do to the container's processes what docker pause does to the cgroup that they have left."""
+        if is_paused != self._is_paused:
+            self._target.write("cgroup.freeze", str(int(is_paused)))
+            self._is_paused = is_paused
 
-    def _take_over(self) -> None:
-        is_held = False
-        for attempt in range(PASSES):
-            pids = list(self._pids())
-            if not pids:
-                break
-            if attempt == FREELY:
-                # They fork faster than they are moved.
-                self._source.write("cgroup.freeze", "1")
-                is_held = True
-            for pid in pids:
-                self._move(pid)
-        else:
-            log.warning(f"processes in '{self._source.path}' cannot be moved into the unit, ignoring")
-        if is_held:
-            self._source.write("cgroup.freeze", "0")
+    def _warn(self, reason: str) -> None:
+        """Once: the kernel reports again and again, and each report is another attempt."""
+        if not self._has_warned:
+            log.warning(
+                f"cannot move later processes of the container from '{self._source.path}' to '{self._target.path}',"
+                f" they stay outside the unit: {reason}"
+            )
+        self._has_warned = True
 
-    def _pids(self) -> Iterator[int]:
-        """Without those of other PID namespaces: to write their 0 would move ourselves."""
-        for one in self._source.subtree():
-            yield from one.pids() - {0}
 
-    def _move(self, pid: int) -> None:
+def move_until_empty(source: Cgroup, target: Cgroup) -> bool:
+    """Move the processes in source and below it; return whether none is left after MAX_PASSES.
+
+    Raises OSError; source does not stay frozen.
+    """
+    for _ in range(PASSES_UNFROZEN):
+        if not _move_once(source, target):
+            return True
+    # They fork faster than they are moved.
+    source.write("cgroup.freeze", "1")
+    try:
+        return any(not _move_once(source, target) for _ in range(MAX_PASSES - PASSES_UNFROZEN))
+    finally:
+        source.write("cgroup.freeze", "0")
+
+
+def _move_once(source: Cgroup, target: Cgroup) -> bool:
+    """Move the processes that are there now; return whether there were any."""
+    pids = list(_pids(source))
+    for pid in pids:
         try:
-            self._target.attach(pid)
+            target.attach(pid)
         except ProcessLookupError:
             log.debug(f"process {pid} has ended before it could be moved")
+    return bool(pids)
+
+
+def _pids(source: Cgroup) -> Iterator[int]:
+    """Yield PIDs, without the 0 of a process in another PID namespace: writing it would move systemd-docker."""
+    for level in source.subtree():
+        yield from level.pids() - {0}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from systemd_docker.engine.http import Exchange
     from systemd_docker.kernel.loop import Loop
     from systemd_docker.kernel.signals import Signals
-    from systemd_docker.service.adoption.late_processes import Strays
+    from systemd_docker.service.adoption.late_processes import LateProcesses
     from systemd_docker.service.notifications.main_pid import MainPid
     from systemd_docker.service.notifications.reporter import Reports
     from systemd_docker.service.output.journal_records import RecordSink
@@ -242,13 +242,13 @@ def _input(loop: Loop, held: Held) -> Input:
     return Input(loop, held.stdin_fd)
 
 
-def _strays(loop: Loop, held: Held) -> Strays | None:
+def _strays(loop: Loop, held: Held) -> LateProcesses | None:
     """None where nobody was moved, or systemd has collected the emptied scope: nobody comes there then."""
     if not held.moved or not os.path.isdir("".join(held.moved[:2])):
         return None
-    from systemd_docker.service.adoption.late_processes import Strays
+    from systemd_docker.service.adoption.late_processes import LateProcesses
 
-    return Strays(loop, held.moved)
+    return LateProcesses(loop, held.moved)
 
 
 def _relay(loop: Loop, held: Held) -> Relay:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import subprocess
 import time
@@ -10,15 +11,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from systemd_docker.frozen import frozen
+from systemd_docker.kernel.cgroup import Cgroup
 from systemd_docker.kernel.loop import Loop
-from systemd_docker.service.adoption.late_processes import Strays
+from systemd_docker.service.adoption.late_processes import PASSES_UNFROZEN, LateProcesses, move_until_empty
 from systemd_docker.service.supervise.supervisor import Supervisor
+from tests.fakes.cgroups import directory
 from tests.fakes.held import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from systemd_docker.kernel.cgroup import Cgroup
+    from pathlib import Path
 
 STORM = "read _; echo started; for i in 1 2 3 4; do while :; do (exec true); done & done; wait"
 TIMEOUT_SEC = 20
@@ -40,12 +43,12 @@ def target(cgroup2: Cgroup) -> Cgroup:
 
 
 @contextlib.contextmanager
-def watching(loop: Loop, source: Cgroup, target: Cgroup) -> Iterator[Strays]:
-    strays = Strays(loop, (source.mount, source.path, target.path))
+def watching(loop: Loop, source: Cgroup, target: Cgroup) -> Iterator[LateProcesses]:
+    late = LateProcesses(loop, (source.mount, source.path, target.path))
     try:
-        yield strays
+        yield late
     finally:
-        strays.close()
+        late.close()
 
 
 @contextlib.contextmanager
@@ -163,6 +166,61 @@ class _NoRequests:
     requests = None
 
 
+def test_an_error_does_not_leave_the_cgroup_frozen(tmp_path: Path) -> None:
+    source = directory(tmp_path, "source", cgroup_procs="41", cgroup_freeze="0")
+    target = Refusing(source.mount, "/target", after=PASSES_UNFROZEN, refused=[])
+
+    with pytest.raises(OSError, match="Operation not supported"):
+        move_until_empty(source, target)
+
+    assert target.refused == ["frozen 1"]
+    assert source.read("cgroup.freeze") == "0"
+
+
+@frozen
+class Refusing(Cgroup):
+    """A cgroup that takes so many processes and then no more, and notes whether source was frozen by then."""
+
+    after: int
+    refused: list[str]
+
+    def attach(self, pid: int) -> None:
+        self.refused.append(f"frozen {Cgroup(self.mount, '/source').read('cgroup.freeze')}")
+        if len(self.refused) > self.after:
+            self.refused[:] = self.refused[-1:]
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+
+def test_after_an_error_later_processes_are_still_moved(
+    cgroup2: Cgroup, source: Cgroup, logged: Callable[[], list[str]]
+) -> None:
+    parent = cgroup2.child("parent")
+    target, threaded = parent.child("target"), parent.child("threaded")
+    for made in (parent, target, threaded):
+        made.make()
+    threaded.write("cgroup.type", "threaded")  # a sibling of its may hold no process then
+    loop = Loop()
+    with watching(loop, source, target), process("read _") as refused:
+        source.attach(refused.pid)
+        run_until(loop, lambda: bool(logged()))
+        assert source.pids() == {refused.pid}
+        assert "Operation not supported" in logged()[0]
+        threaded.remove()
+        end_all(source)
+        with process("read _") as third:
+            source.attach(third.pid)
+            run_until(loop, lambda: not source.pids())
+            assert target.pids() == {third.pid}
+    end_all(target)
+
+
+def test_a_pause_that_ended_while_nothing_watched_ends(source: Cgroup, target: Cgroup) -> None:
+    target.write("cgroup.freeze", "1")
+
+    with watching(Loop(), source, target):
+        assert target.read("cgroup.freeze") == "0"
+
+
 def test_no_descriptor_is_inherited(source: Cgroup, target: Cgroup) -> None:
-    with watching(Loop(), source, target) as strays:
-        assert not os.get_inheritable(strays._fd)
+    with watching(Loop(), source, target) as late:
+        assert not os.get_inheritable(late._fd)

@@ -231,7 +231,7 @@ def test_a_storm_is_moved_whole_in_two_hierarchies(cgroup1: Cgroup, cgroup2: Cgr
         one.make()
     left, place, source, own = everywhere
     with storm(source, left) as payload:
-        move._take_over_v1(source, own, Hierarchies("", own.mount), (place,))
+        move.move_v1(source, own, Hierarchies("", own.mount), (place,))
 
         assert not source.pids()
         assert not left.pids()
