@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from integration.harness.machine import Spec, poll
 from integration.harness.root import SUITES
-from integration.tables.matrix import CELLS, FOUND, MOVE, REFUSED, UNDELEGATED, Holds
-from integration.tests.engine.test_faults import set_live_restore
-from integration.tests.run.test_run import NOTIFIER, TRAP, leader, resting, running, unit
+from integration.tables.matrix import CELLS, MOVE
+from integration.words.cgroups import place, whose
+from integration.words.engine import set_live_restore
+from integration.words.journal import answer, chosen, lines
+from integration.words.matrix_cell import examine
+from integration.words.processes import leader, resting, running
+from integration.words.units import HOST_TOOLS, OPENS_FORBIDDEN, TRAP, unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TypeVar
 
     from integration.harness.machine import Machine
@@ -29,196 +30,11 @@ pytestmark = [
     pytest.mark.machines(Spec("trixie"), Spec("trixie", "cgroupfs"), Spec("bookworm"), Spec("bookworm", "systemd")),
 ]
 
-ON_HUP = "trap '{}' HUP; trap 'exit 0' TERM; while true; do sleep 60 & wait $!; done"
-
-OPENS_FORBIDDEN = ON_HUP.format("mknod /fuse c 10 229; dd if=/fuse count=0; echo done")
-"""On SIGHUP, open /dev/fuse under another name. A root container may make the file, but by the engine's device filter
-not open it: EPERM. Without a filter it would be open, or ENXIO where nothing is behind it."""
-
-
-def records(machine: Machine, identifier: str) -> list[dict[str, str]]:
-    machine.run("journalctl --sync")
-    return machine.journal(f"--identifier={identifier}")
-
-
-def lines(machine: Machine, identifier: str = "web") -> list[str]:
-    """What the payload, or another identifier, wrote since the test began."""
-    return [record["MESSAGE"] for record in records(machine, identifier)]
-
-
-def place(machine: Machine, pid: str) -> str:
-    """The cgroup of a process in systemd's hierarchy."""
-    lines = machine.run(f"cat /proc/{pid}/cgroup").splitlines()
-    found = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in lines}
-    return found[""] if machine.spec.hierarchy == "unified" else found["name=systemd"]
-
-
-def wait_for(machine: Machine, probe: Callable[[], T | None], what: str, *, timeout_sec: int = 30) -> T:
-    """poll(), with the machine's own patience."""
-    return poll(probe, what=what, timeout_sec=timeout_sec * machine.slowness)
-
-
-def chosen(machine: Machine) -> str:
-    """The way that the wrapper says it went, a moment after it has said READY."""
-
-    def way() -> str:
-        return " ".join(lines(machine, "systemd-docker")).rpartition("adoption ")[2].partition(",")[0]
-
-    return wait_for(machine, way, "the wrapper to say how it went")
-
-
-def answer(machine: Machine) -> str:
-    """What a payload of ON_HUP says when it is asked."""
-    machine.run("docker kill --signal=HUP web")
-    poll(lambda: "done" in lines(machine), what="the payload's answer")
-    return "\n".join(lines(machine))
-
-
-CONTAINER = (
-    "--rm --name web --stop-timeout {stop_sec} --health-cmd 'sleep {health_sec}' --health-interval 1s"
-    " --health-timeout 120s --volume /run/systemd/journal/dev-log:/dev/log"
-)
-PAYLOAD = (
-    "sleep 1111 & trap '(echo hello; sleep {write_sec}) | logger -t marked' HUP; trap 'exit 7' TERM;"
-    " while true; do sleep 60 & wait $!; done"
-)
-
 
 @pytest.mark.machines(*dict.fromkeys(spec for spec, _ in CELLS if not SUITES[spec.suite].has_kernel))
 @pytest.mark.parametrize("words", ["", MOVE])
 def test_a_cell_of_the_matrix(machine: Machine, words: str) -> None:
     examine(machine, words)
-
-
-def examine(machine: Machine, words: str) -> None:
-    """Where everybody is, what docker can do, whose line is whose, how it ends: see integration/tables/matrix.py."""
-    expected = CELLS[machine.spec, words]
-    delegation, own = ((words,), "") if words == UNDELEGATED else ((), words)
-    slow = machine.slowness
-    options = CONTAINER.format(stop_sec=5 * slow, health_sec=2 * slow)
-    service = (f"TimeoutStartSec={30 * slow}", *delegation)
-    text = unit(PAYLOAD.format(write_sec=0.5 * slow), own=own, options=options, service=service)
-    machine.install_unit("web.service", text)
-
-    found = refused(machine) if expected == REFUSED else adopted(machine, expected)
-
-    FOUND[machine.spec, words] = found
-    assert found == expected
-
-
-def refused(machine: Machine) -> Holds:
-    machine.expect_journal("docker exec fails once processes were moved|puts containers into slices only")
-    start = machine.attempt("systemctl start web")
-    is_refused = start.returncode != 0 and machine.show("web", "ExecMainStatus") == "125"
-    machine.run("systemctl reset-failed web")
-    return REFUSED if is_refused and machine.run("docker ps --all --quiet") == "" else replace(REFUSED, way="")
-
-
-def adopted(machine: Machine, expected: Holds) -> Holds:
-    machine.run("systemctl start web")
-    pid, container = leader(machine), machine.run("docker inspect --format '{{.Id}}' web")
-    machine.run("docker exec --detach web sleep 2222")
-    holds = Holds(
-        way=chosen(machine),
-        leader=whose(machine, pid, expected.leader),
-        children=whose(machine, "-x -f 'sleep 1111'", expected.children),
-        execs=whose(machine, "-x -f 'sleep 2222'", expected.execs),
-        health=whose(machine, f"-o -x -f 'sleep {2 * machine.slowness}'", expected.health),
-        top=top(machine),
-        stats=stats(machine, pid, expected.stats),
-        pause=pause(machine, pid),
-        update=update(machine, pid, expected.update),
-        journal=journal_unit(machine),
-    )
-    health = "docker inspect --format '{{.State.Health.Status}}' web"
-    wait_for(machine, lambda: machine.run(health) == "healthy", "the healthcheck")
-    machine.run("docker stop web")
-    wait_for(machine, lambda: machine.show("web", "ActiveState") == "failed", "web.service to end")
-    status = machine.show("web", "ExecMainStatus")
-    machine.run("systemctl reset-failed web")
-    names = f"-path '*{container}*' -o -name web.service"
-    left = machine.run(f"docker ps --all --quiet; find /sys/fs/cgroup -type d '(' {names} ')'")
-    return replace(holds, status=status, left=left or "nothing")
-
-
-def whose(machine: Machine, who: str, expected: str) -> str:
-    """ "unit" or "engine", for a PID or pgrep's words; somebody who is to be moved gets the time for it."""
-    found = ""
-    systemds = {"unified": ("",), "hybrid": ("", "name=systemd"), "legacy": ("name=systemd",)}[machine.spec.hierarchy]
-
-    def is_there() -> bool:
-        nonlocal found
-        pid = who if who.isdecimal() else machine.attempt(f"pgrep {who}").stdout.strip()
-        lines = machine.attempt(f"cat /proc/{pid or 0}/cgroup").stdout.splitlines()
-        places = {line.split(":", 2)[1]: line.split(":", 2)[2] for line in lines}
-        inside = {places[name].startswith("/system.slice/web.service") for name in systemds if name in places}
-        found = {(True,): "unit", (False,): "engine", (): ""}.get(tuple(inside), "split")
-        return found == expected
-
-    with contextlib.suppress(TimeoutError):
-        wait_for(machine, is_there, f"{who} to be in the {expected}'s cgroup", timeout_sec=15)
-    return found
-
-
-def top(machine: Machine) -> str:
-    shown = machine.attempt("docker top web")
-    return "fails" if shown.returncode else "works" if "sleep 1111" in shown.stdout else "nothing"
-
-
-def stats(machine: Machine, pid: str, expected: str) -> str:
-    """How many processes there are; without the controller nobody knows."""
-    shown = machine.attempt("docker stats --no-stream --format '{{.PIDs}}' web")
-    if shown.returncode:
-        return "fails"
-    if not controller(machine, pid, "pids"):
-        return expected
-    return "nothing" if shown.stdout.strip() in ("", "0", "--") else "works"
-
-
-def pause(machine: Machine, pid: str) -> str:
-    if machine.attempt("docker pause web").returncode:
-        return "fails"
-    if machine.spec.hierarchy == "unified":
-        is_frozen = f"grep -x 'frozen 1' '/sys/fs/cgroup{place(machine, pid)}/cgroup.events'"
-    else:
-        is_frozen = f"grep -x FROZEN '{controller(machine, pid, 'freezer')}/freezer.state'"
-    found = "nothing"
-    with contextlib.suppress(TimeoutError):
-        wait_for(machine, lambda: machine.attempt(is_frozen).returncode == 0, "the payload to freeze", timeout_sec=5)
-        found = "works"
-    machine.run("docker unpause web")
-    wait_for(machine, lambda: machine.attempt(is_frozen).returncode != 0, "the payload to thaw")
-    return found
-
-
-def update(machine: Machine, pid: str, expected: str) -> str:
-    if machine.attempt("docker update --cpu-shares 512 web").returncode:
-        return "fails"
-    if not (directory := controller(machine, pid, "cpu")):
-        return expected
-    # The same share in either words: runc translates the one into the other.
-    attribute, wanted = ("cpu.weight", "20") if machine.spec.hierarchy == "unified" else ("cpu.shares", "512")
-    return "works" if machine.attempt(f"cat '{directory}/{attribute}'").stdout.strip() == wanted else "nothing"
-
-
-def controller(machine: Machine, pid: str, name: str) -> str:
-    """The directory of a process's cgroup in the hierarchy that has this controller, "" where there is none."""
-    if machine.spec.hierarchy == "unified":
-        has = name in machine.run("cat /sys/fs/cgroup/cgroup.controllers").split()
-        return f"/sys/fs/cgroup{place(machine, pid)}" if has else ""
-    lines = machine.run(f"cat /proc/{pid}/cgroup").splitlines()
-    for _, names, path in (line.split(":", 2) for line in lines):
-        if name in names.split(","):
-            return f"/sys/fs/cgroup/{names}{path}"
-    return ""
-
-
-def journal_unit(machine: Machine) -> str:
-    """Of a line that the payload itself sends to journald."""
-    machine.run("docker kill --signal=HUP web")
-    seen = wait_for(machine, lambda: records(machine, "marked"), "the line")
-    name = seen[0].get("_SYSTEMD_UNIT", "")
-    return "unit" if name == "web.service" else name
 
 
 @pytest.mark.parametrize("own", ["", "--adopt=move", "--adopt=none"])
@@ -264,7 +80,7 @@ def test_a_storm_of_forks_and_threads_is_moved_whole_and_nobody_else(machine: Ma
     machine.write("/run/storm.py", THREADS)
     machine.run("docker run --detach --rm --name neighbour busybox:musl sleep 300")
     before = place(machine, leader(machine, "neighbour"))
-    options = f"--rm --init --name web --volume /run/storm.py:/run/storm.py {NOTIFIER}"
+    options = f"--rm --init --name web --volume /run/storm.py:/run/storm.py {HOST_TOOLS}"
     machine.install_unit("web.service", unit(STORM, own="--adopt=move", options=options))
 
     machine.run("systemctl start web")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from integration.harness.machine import Machine, Spec, poll
-from integration.tests.adoption.test_adoption import OPENS_FORBIDDEN, answer, chosen, lines
-from integration.tests.run.test_run import TRAP, leader, running, unit
+from integration.words.cgroups import OWN, controller, places
+from integration.words.journal import answer, chosen, lines
+from integration.words.processes import leader, running
+from integration.words.units import OPENS_FORBIDDEN, TRAP, unit
 
 pytestmark = [pytest.mark.integration, pytest.mark.machines(Spec("trixie", "cgroupfs", "hybrid"))]
 
@@ -15,16 +17,9 @@ PAYLOAD = "sleep 1111 & trap 'exit 0' TERM; while true; do sleep 60 & wait $!; d
 HAVE_CGROUPS = ("Delegate=no", "CPUQuota=50%", "MemoryMax=256M", "TasksMax=200")
 """Settings for which systemd makes a cgroup for the unit in the hierarchies of cpu, memory and pids."""
 
-OWN = "/system.slice/web.service"
 
 ENGINES = {"cpu", "memory", "pids", "devices", "freezer"}
 """Hierarchies in which the engine has a cgroup for the container."""
-
-
-def places(machine: Machine, pid: str) -> dict[str, str]:
-    """By controllers, "" and "name=systemd" among them."""
-    fields = [line.split(":", 2) for line in machine.run(f"cat /proc/{pid}/cgroup").splitlines()]
-    return {names: path for _, names, path in fields}
 
 
 def start(machine: Machine, own: str, *, options: str = "--rm --name web") -> list[dict[str, str]]:
@@ -35,10 +30,6 @@ def start(machine: Machine, own: str, *, options: str = "--rm --name web") -> li
     machine.run("systemctl start web")
     assert chosen(machine) == "move"
     return [places(machine, pid) for pid in (leader(machine), running(machine, "sleep 1111"))]
-
-
-def controller(found: dict[str, str], name: str) -> str:
-    return next(path for names, path in found.items() if name in names.split(","))
 
 
 NAMED = [

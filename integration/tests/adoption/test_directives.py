@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integration.harness.machine import Spec, poll
-from integration.tests.adoption.test_adoption import chosen, lines, place
-from integration.tests.run.test_run import TRAP, leader, unit
+from integration.words.cgroups import place
+from integration.words.journal import chosen, lines
+from integration.words.processes import leader
+from integration.words.units import TRAP, unit
 
 if TYPE_CHECKING:
     from integration.harness.machine import Machine

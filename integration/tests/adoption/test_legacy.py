@@ -10,10 +10,11 @@ import pytest
 
 from integration.harness.machine import Machine, Spec, poll
 from integration.tables.matrix import MOVE
-from integration.tests.adoption.test_adoption import OPENS_FORBIDDEN, answer, chosen, examine, lines
-from integration.tests.adoption.test_controllers import OWN, controller, places
-from integration.tests.adoption.test_limits import PATIENT
-from integration.tests.run.test_run import TRAP, leader, unit
+from integration.words.cgroups import OWN, controller, places
+from integration.words.journal import answer, chosen, lines
+from integration.words.matrix_cell import examine
+from integration.words.processes import leader
+from integration.words.units import OPENS_FORBIDDEN, PATIENT, TRAP, unit
 
 CGROUPFS = Spec("trixie-vm", "cgroupfs", "legacy")
 

@@ -13,19 +13,17 @@ import pytest
 
 from integration.harness.machine import Machine, Spec, poll
 from integration.tables.matrix import MOVE, UNDELEGATED
-from integration.tests.adoption.test_adoption import chosen, examine, lines, place
-from integration.tests.run.test_run import TRAP, leader, unit
+from integration.words.cgroups import CGROUP, kinds, limits, place
+from integration.words.journal import chosen, lines
+from integration.words.matrix_cell import examine
+from integration.words.processes import leader
+from integration.words.units import ATE_TOO_MUCH, EATS, PATIENT, TRAP, unit
 
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.machines(Spec("trixie-vm")),
 ]
 
-PATIENT = ("TimeoutStartSec=240", "TimeoutStopSec=240")
-
-CGROUP = "/sys/fs/cgroup/system.slice/web.service"
-
-LIMITS = ("memory.max", "pids.max", "cpu.max")
 
 LISTENS = (
     "mkfifo /ask /answer; trap 'exit 0' TERM; "
@@ -34,11 +32,6 @@ LISTENS = (
 """A payload that runs what it is asked to, for ask(): an exec'd process would cost as much as another container. Its
 children wait, and not the shell itself, which may miss a signal that comes just before it begins to."""
 
-ATE_TOO_MUCH = 137
-"""The exit status of a process that the kernel killed for its memory."""
-
-EATS = "dd if=/dev/zero of=/dev/null count=1 bs={}"
-"""dd's buffer is what it eats."""
 
 FORKS = "(for i in $(seq 30); do sleep 1 & done; wait); status=$?; sleep 2; exit $status"
 """It ends when those that it could start have ended: while they live nobody else here can fork either."""
@@ -59,17 +52,6 @@ def tell(machine: Machine, command: str, then: str = "true") -> str:
 
 OPENS_FORBIDDEN = "mknod /fuse c 10 229; dd if=/fuse count=0 2>&1 | grep 'Operation not permitted'"
 """A root container may make the file, but not open it: the engine's device filter. Without that it would be ENXIO."""
-
-
-def limits(machine: Machine, cgroup: str) -> dict[str, str]:
-    """What the kernel enforces on a cgroup; an attribute that is not there has no controller."""
-    values = machine.run(f"cd /sys/fs/cgroup{cgroup}; cat {' '.join(LIMITS)}").splitlines()
-    return dict(zip(LIMITS, values, strict=True))
-
-
-def kinds(machine: Machine, directory: str = CGROUP) -> set[str]:
-    """cgroup.type of all that is below the unit: "threaded" and "domain invalid" have no memory controller."""
-    return set(machine.run(f"find {directory} -name cgroup.type -exec cat {{}} +").splitlines())
 
 
 def throttled(machine: Machine, cgroup: str) -> int:

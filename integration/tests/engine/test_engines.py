@@ -9,9 +9,10 @@ import pytest
 
 from integration.harness import images
 from integration.harness.machine import Spec, poll
-from integration.tests.adoption.test_adoption import chosen, lines, place, whose
-from integration.tests.adoption.test_limits import ATE_TOO_MUCH, EATS, PATIENT, kinds, limits
-from integration.tests.run.test_run import TRAP, leader, running, unit
+from integration.words.cgroups import kinds, limits, place, whose
+from integration.words.journal import chosen, lines
+from integration.words.processes import leader, running
+from integration.words.units import ATE_TOO_MUCH, EATS, PATIENT, TRAP, unit
 
 if TYPE_CHECKING:
     from integration.harness.machine import Machine

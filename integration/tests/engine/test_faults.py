@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from integration.harness.root import SUITES
 from integration.inside import engine_proxy
 from integration.tables.fault import FOUND, Fault, Found
 from integration.tables.faults import EXITS, FAULTS, MEMORY_FAULTS, PROXY, VM_FAULTS
+from integration.words.engine import set_live_restore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,18 +154,6 @@ def note(machine: Machine, fault: Fault, before: tuple[str, str], after: str) ->
 def cursor(machine: Machine) -> str:
     """Where the journal ends."""
     return machine.run("journalctl --sync; journalctl --lines=0 --show-cursor --quiet").removeprefix("-- cursor: ")
-
-
-def set_live_restore(machine: Machine, *, enabled: bool) -> None:
-    if machine.run("docker info --format '{{.LiveRestoreEnabled}}'") == json.dumps(enabled):
-        return
-    settings = json.loads(machine.run("cat /etc/docker/daemon.json")) | {"live-restore": enabled}
-    machine.write("/etc/docker/daemon.json", json.dumps(settings))
-    machine.run("systemctl reload docker")
-    poll(
-        lambda: machine.run("docker info --format '{{.LiveRestoreEnabled}}'") == json.dumps(enabled),
-        what=f"live-restore to be {enabled}",
-    )
 
 
 def state(machine: Machine, unit: str = "web.service") -> str:

@@ -13,12 +13,10 @@ import pytest
 from integration.harness import images
 from integration.harness.machine import Machine, poll
 from integration.inside import registry as registry_room
-from integration.tests.notifications.test_readiness import DIRECTORY, Recorder, recorder
+from integration.words.recorder import DIRECTORY, Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-__all__ = ["recorder"]
 
 pytestmark = pytest.mark.integration
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integration.words import field
+from integration.words.units import GO_HELLO_WORLD
 
 if TYPE_CHECKING:
     from integration.harness.machine import Machine
@@ -28,14 +28,14 @@ def delegated(machine: Machine) -> tuple[str, str]:
 
 
 def test_a_unit_written_for_the_old_tool_is_delegated(machine: Machine) -> None:
-    machine.install_unit("old.service", field.HELLO_WORLD)
+    machine.install_unit("old.service", GO_HELLO_WORLD)
 
     assert delegate(machine, "old.service") == delegated(machine)
     assert f"# /run/systemd/generator/old.service.d/{DROP_IN}" in machine.run("systemctl cat old.service")
 
 
 def test_nothing_is_left_of_it_once_the_unit_decides_itself(machine: Machine) -> None:
-    machine.install_unit("own.service", field.HELLO_WORLD)
+    machine.install_unit("own.service", GO_HELLO_WORLD)
     machine.install_unit("own.service.d/50-mine.conf", "[Service]\nDelegate=no\n")
 
     assert delegate(machine, "own.service") == ("no", "")
@@ -43,7 +43,7 @@ def test_nothing_is_left_of_it_once_the_unit_decides_itself(machine: Machine) ->
 
 
 def test_a_template_is_delegated_and_its_instance_may_still_decide(machine: Machine) -> None:
-    machine.install_unit("many@.service", field.HELLO_WORLD)
+    machine.install_unit("many@.service", GO_HELLO_WORLD)
     machine.install_unit("many@mine.service.d/00-first.conf", "[Service]\nDelegate=no\n")
 
     assert delegate(machine, "many@other.service") == delegated(machine)
@@ -57,7 +57,7 @@ def test_the_units_we_install_bring_their_own(machine: Machine) -> None:
 
 
 def test_an_administrator_can_mask_the_drop_in(machine: Machine) -> None:
-    machine.install_unit("masked.service", field.HELLO_WORLD)
+    machine.install_unit("masked.service", GO_HELLO_WORLD)
     machine.install_unit(f"masked.service.d/{DROP_IN}", "")
 
     assert machine.show("masked.service", "Delegate") == "no"
@@ -66,7 +66,7 @@ def test_an_administrator_can_mask_the_drop_in(machine: Machine) -> None:
 def test_a_broken_unit_stops_neither_the_reload_nor_the_other_units(machine: Machine) -> None:
     broken = "/etc/systemd/system/broken.service"
     machine.write(broken, "[Service\nsystemd-docker run \x01\ufeff '=\n[[]]\nExecStart='systemd-docker\n")
-    machine.install_unit("whole.service", field.HELLO_WORLD)
+    machine.install_unit("whole.service", GO_HELLO_WORLD)
 
     machine.run(f"rm {broken}")
 
@@ -74,7 +74,7 @@ def test_a_broken_unit_stops_neither_the_reload_nor_the_other_units(machine: Mac
 
 
 def test_a_dry_run_tells_what_the_next_reload_will_write(machine: Machine) -> None:
-    machine.install_unit("dry.service", field.HELLO_WORLD)
+    machine.install_unit("dry.service", GO_HELLO_WORLD)
     generator = "/usr/local/lib/systemd/system-generators/systemd-docker-generator"
 
     shown = machine.run(f"{generator} --dry-run /run/systemd/generator")

@@ -7,10 +7,10 @@ import re
 import pytest
 
 from integration.harness.machine import Machine, poll
-from integration.tests.engine.test_faults import set_live_restore
-from integration.tests.notifications.test_readiness import HEALTHCHECK, HOST_TOOLS, health, installed
-from integration.tests.run.test_run import leader, unit, wait_until
-from integration.words.processes import wrapper
+from integration.words.engine import health, set_live_restore
+from integration.words.processes import leader, wrapper
+from integration.words.units import HEALTHCHECK, HOST_TOOLS, unit
+from integration.words.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -20,7 +20,7 @@ RESTING_RSS_LIMIT_KB = 11.5 * 1024
 
 def test_unhealthy_is_visible_and_healthy_again_too(machine: Machine) -> None:
     options = f"--rm --init --name web {HEALTHCHECK}"
-    installed(machine, unit("touch /well; exec sleep 60", options=options, own="--sdnotify=healthy"))
+    machine.install_unit("web.service", unit("touch /well; exec sleep 60", options=options, own="--sdnotify=healthy"))
     machine.expect_journal("container 'web' is unhealthy, ignoring")
     machine.run("systemctl start web")
 
@@ -40,7 +40,9 @@ def test_unhealthy_is_visible_and_healthy_again_too(machine: Machine) -> None:
 )
 def test_an_unhealthy_container_ends_as_asked(machine: Machine, action: str, state: str, result: str) -> None:
     options = f"--rm --init --name web {HEALTHCHECK}"
-    installed(machine, unit("touch /well; exec sleep 60", options=options, own=f"--health-on-failure={action}"))
+    machine.install_unit(
+        "web.service", unit("touch /well; exec sleep 60", options=options, own=f"--health-on-failure={action}")
+    )
     machine.expect_journal("container 'web' is unhealthy, (killing|stopping) it")
     machine.run("systemctl start web")
 
@@ -54,8 +56,9 @@ def test_an_unhealthy_container_ends_as_asked(machine: Machine, action: str, sta
 def test_systemd_restarts_what_was_killed_for_its_health(machine: Machine) -> None:
     options = f"--rm --init --name web {HEALTHCHECK}"
     service = ("Restart=on-failure", "RestartSec=100ms")
-    installed(
-        machine, unit("touch /well; exec sleep 60", options=options, own="--health-on-failure=kill", service=service)
+    machine.install_unit(
+        "web.service",
+        unit("touch /well; exec sleep 60", options=options, own="--health-on-failure=kill", service=service),
     )
     machine.expect_journal("container 'web' is unhealthy, killing it")
     machine.run("systemctl start web")
@@ -87,7 +90,7 @@ def rss_kb(machine: Machine, pid: str) -> int:
 
 def test_a_wrapper_that_waits_for_news_of_its_containers_health_rests_and_rests_again(machine: Machine) -> None:
     options = f"--rm --init --name web {HEALTHCHECK} --health-start-period 60s"
-    installed(machine, unit("exec sleep 60", options=options, own="--sdnotify=healthy"))
+    machine.install_unit("web.service", unit("exec sleep 60", options=options, own="--sdnotify=healthy"))
     machine.expect_journal("container 'web' is unhealthy, ignoring")
     machine.run("systemctl start --no-block web")
     poll(lambda: machine.attempt("docker inspect web").returncode == 0, what="the container")
@@ -108,7 +111,7 @@ def test_a_wrapper_that_waits_for_news_of_its_containers_health_rests_and_rests_
 
 def test_a_wrapper_that_rests_says_ready_when_the_container_is_healthy(machine: Machine) -> None:
     options = f"--rm --init --name web {HEALTHCHECK} --health-start-period 60s"
-    installed(machine, unit("exec sleep 60", options=options, own="--sdnotify=healthy"))
+    machine.install_unit("web.service", unit("exec sleep 60", options=options, own="--sdnotify=healthy"))
     machine.run("systemctl start --no-block web")
     poll(lambda: machine.attempt("docker inspect web").returncode == 0, what="the container")
     wait_until_it_rests(machine)
@@ -123,7 +126,7 @@ def test_a_wrapper_that_rests_says_ready_when_the_container_is_healthy(machine: 
 def test_a_wrapper_that_rests_knows_what_the_container_said(machine: Machine) -> None:
     options = f"--rm --init --name web {HEALTHCHECK} {HOST_TOOLS}"
     command = "touch /well; systemd-notify --ready --status=serving; exec sleep 60"
-    installed(machine, unit(command, options=options, own="--notify"))
+    machine.install_unit("web.service", unit(command, options=options, own="--notify"))
     machine.expect_journal("container 'web' is unhealthy, ignoring")
     machine.run("systemctl start web")
     wait_until_it_rests(machine)
@@ -137,7 +140,9 @@ def test_a_wrapper_that_rests_knows_what_the_container_said(machine: Machine) ->
 
 def test_an_unhealthy_container_that_is_restarted_leaves_the_unit_active(machine: Machine) -> None:
     options = f"--rm --init --name web {HEALTHCHECK}"
-    installed(machine, unit("touch /well; exec sleep 60", options=options, own="--health-on-failure=restart"))
+    machine.install_unit(
+        "web.service", unit("touch /well; exec sleep 60", options=options, own="--health-on-failure=restart")
+    )
     machine.expect_journal("container 'web' is unhealthy, restarting it")
     machine.run("systemctl start web")
     before, container = leader(machine), machine.run("docker inspect --format '{{.Id}}' web")
@@ -154,7 +159,7 @@ def test_an_unhealthy_container_that_is_restarted_leaves_the_unit_active(machine
 def test_a_container_that_stays_unhealthy_is_restarted_again(machine: Machine) -> None:
     command = "echo >>/runs; case $(wc -l </runs) in 1|3) touch /well ;; esac; exec sleep 60"
     options = f"--rm --init --name web {HEALTHCHECK}"
-    installed(machine, unit(command, options=options, own="--health-on-failure=restart"))
+    machine.install_unit("web.service", unit(command, options=options, own="--health-on-failure=restart"))
     machine.expect_journal("container 'web' is unhealthy, restarting it")
     machine.run("systemctl start web")
     poll(lambda: machine.show("web", "StatusText").endswith(" (healthy)"), what="its health")
@@ -172,7 +177,7 @@ def logged_adoption(machine: Machine) -> re.Match[str] | None:
 
 
 def test_the_status_of_a_container_that_says_nothing(machine: Machine) -> None:
-    installed(machine, unit("trap 'exit 0' TERM; while true; do sleep 60 & wait; done"))
+    machine.install_unit("web.service", unit("trap 'exit 0' TERM; while true; do sleep 60 & wait; done"))
     machine.run("systemctl start web")
     container = machine.run("docker inspect --format '{{.Id}}' web")[:12]
     adoption = poll(lambda: logged_adoption(machine), what="the log line, which comes after READY=1 and STATUS=")
@@ -188,7 +193,9 @@ def test_the_status_of_a_container_that_says_nothing(machine: Machine) -> None:
 def test_what_was_said_before_a_restart_is_not_shown_after_it(machine: Machine) -> None:
     command = "trap 'systemd-notify --status=ending; exit 0' TERM; while true; do sleep 60 & wait; done"
     options = f"--rm --name web {HOST_TOOLS}"
-    installed(machine, unit(f"systemd-notify --ready --status=up; {command}", options=options, own="--notify"))
+    machine.install_unit(
+        "web.service", unit(f"systemd-notify --ready --status=up; {command}", options=options, own="--notify")
+    )
     machine.run("systemctl start web; docker exec web systemd-notify --status=old")
 
     # A manager that is busy acts on the old process's death when the new one has spoken already.
@@ -200,7 +207,7 @@ def test_what_was_said_before_a_restart_is_not_shown_after_it(machine: Machine) 
 def test_a_container_that_is_restarted_keeps_its_socket(machine: Machine) -> None:
     command = 'systemd-notify --ready --status="run $(cat /runs | wc -l)"; echo >>/runs; exec sleep 60'
     options = f"--rm --init --name web {HOST_TOOLS}"
-    installed(machine, unit(f"touch /runs; {command}", options=options, own="--notify"))
+    machine.install_unit("web.service", unit(f"touch /runs; {command}", options=options, own="--notify"))
     machine.run("systemctl start web")
     assert machine.show("web", "StatusText") == "run 0"
 
@@ -219,7 +226,9 @@ def test_health_that_changes_while_the_engine_is_away(machine: Machine) -> None:
     # At the end of this module: it stays so. An engine that stops in the middle of a probe may not notice the end.
     set_live_restore(machine, enabled=True)
     options = f"--rm --init --name web --stop-timeout 1 {HEALTHCHECK.replace('500ms', '2s')}"
-    installed(machine, unit("touch /well; exec sleep 600", options=options, own="--sdnotify=healthy"))
+    machine.install_unit(
+        "web.service", unit("touch /well; exec sleep 600", options=options, own="--sdnotify=healthy")
+    )
     machine.expect_journal("container 'web' is unhealthy, ignoring")
     machine.run("systemctl start web")
     before = leader(machine)

@@ -8,11 +8,9 @@ import pytest
 
 from integration.harness import images
 from integration.harness.machine import Machine, poll
-from integration.tests.notifications.test_readiness import HOST_TOOLS, Recorder, recorder
-from integration.tests.run.test_run import leader, unit
-from integration.words.processes import wrapper
-
-__all__ = ["recorder"]
+from integration.words.processes import leader, wrapper
+from integration.words.recorder import Recorder
+from integration.words.units import HOST_TOOLS, unit
 
 pytestmark = pytest.mark.integration
 

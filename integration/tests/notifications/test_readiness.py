@@ -3,61 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from integration.harness.machine import Machine, poll
-from integration.inside import recorder as recorder_room
-from integration.tests.run.test_run import leader, unit
+from integration.words.engine import health
+from integration.words.processes import leader
+from integration.words.recorder import DIRECTORY, Recorder
+from integration.words.units import HEALTHCHECK, HOST_TOOLS, unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 pytestmark = pytest.mark.integration
-
-DIRECTORY = "/run/recorder"
-
-HOST_TOOLS = "--volume /usr:/usr:ro --volume /lib:/lib:ro --volume /lib64:/lib64:ro --volume /srv:/srv:ro"
-"""What busybox needs to run the machine's own systemd-notify(1) and Python, and the tests' payloads."""
-
-HEALTHCHECK = "--health-cmd 'test -e /well' --health-interval 500ms --health-timeout 5s --health-retries 1"
-"""Of a container that is well as long as it has that file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recorder:
-    machine: Machine
-
-    def datagrams(self) -> list[str]:
-        """What was said so far, but for STATUS= of ours and barriers."""
-        lines = self.machine.run(f"cat {DIRECTORY}/log || true").splitlines()
-        texts = [str(json.loads(line)["text"]) for line in lines]
-        return [text for text in texts if not text.startswith(("STATUS=Container ", "BARRIER="))]
-
-    def unit(self, command: str, *, options: str = "--rm --init --name web", own: str = "") -> str:
-        """A service whose service manager, as far as notifications go, is the recorder."""
-        service = ("Type=exec", f"Environment=NOTIFY_SOCKET={DIRECTORY}/notify")
-        return unit(command, options=options, own=own, service=service)
-
-
-@pytest.fixture
-def recorder(machine: Machine) -> Iterator[Recorder]:
-    machine.copy(Path(recorder_room.__file__), "/srv/recorder.py")
-    machine.install_unit(
-        "recorder.service",
-        "[Service]\nType=notify\nRuntimeDirectory=recorder\n"
-        f"ExecStart=/usr/bin/python3 /srv/recorder.py {DIRECTORY}/notify {DIRECTORY}/log\n",
-    )
-    machine.run("systemctl start recorder")
-    yield Recorder(machine)
-    machine.run("systemctl stop web")
-
-
-def installed(machine: Machine, text: str) -> None:
-    machine.install_unit("web.service", text)
 
 
 def environment(machine: Machine) -> list[str]:
@@ -67,7 +26,7 @@ def environment(machine: Machine) -> list[str]:
 
 
 def test_conmon_is_main_pid_and_ready_in_one_datagram_and_no_socket(machine: Machine, recorder: Recorder) -> None:
-    installed(machine, recorder.unit("exec sleep 60"))
+    machine.install_unit("web.service", recorder.unit("exec sleep 60"))
 
     machine.run("systemctl start web")
 
@@ -80,7 +39,7 @@ def test_conmon_is_main_pid_and_ready_in_one_datagram_and_no_socket(machine: Mac
 def test_container_is_main_pid_and_what_the_container_says(machine: Machine, recorder: Recorder) -> None:
     command = "while ! test -e /go; do sleep 0.1; done; systemd-notify --ready; exec sleep 60"
     options = f"--rm --init --name web {HOST_TOOLS}"
-    installed(machine, recorder.unit(command, options=options, own="--sdnotify=container"))
+    machine.install_unit("web.service", recorder.unit(command, options=options, own="--sdnotify=container"))
 
     machine.run("systemctl start web")
 
@@ -98,7 +57,7 @@ def test_container_is_main_pid_and_what_the_container_says(machine: Machine, rec
 
 def test_healthy_is_main_pid_and_ready_when_it_is(machine: Machine, recorder: Recorder) -> None:
     options = f"--rm --init --name web {HEALTHCHECK}"
-    installed(machine, recorder.unit("exec sleep 60", options=options, own="--sdnotify=healthy"))
+    machine.install_unit("web.service", recorder.unit("exec sleep 60", options=options, own="--sdnotify=healthy"))
     machine.tolerate_journal("is unhealthy, ignoring")
 
     machine.run("systemctl start web")
@@ -114,7 +73,7 @@ def test_healthy_is_main_pid_and_ready_when_it_is(machine: Machine, recorder: Re
 
 
 def test_ignore_is_nothing(machine: Machine, recorder: Recorder) -> None:
-    installed(machine, recorder.unit("exec sleep 60", own="--env --sdnotify=ignore"))
+    machine.install_unit("web.service", recorder.unit("exec sleep 60", own="--env --sdnotify=ignore"))
 
     machine.run("systemctl start web")
 
@@ -134,7 +93,7 @@ def test_a_container_that_ends_before_it_is_ready_fails_the_start(
     machine: Machine, command: str, result: str, status: str
 ) -> None:
     options = "--rm --init --name web"
-    installed(machine, unit(f"sleep 0.5; {command}", own="--sdnotify=container", options=options))
+    machine.install_unit("web.service", unit(f"sleep 0.5; {command}", own="--sdnotify=container", options=options))
 
     assert machine.attempt("systemctl start web").returncode != 0
 
@@ -146,17 +105,15 @@ def test_a_container_that_ends_before_it_is_ready_fails_the_start(
 @pytest.mark.parametrize(("sdnotify", "option"), [("container", ""), ("healthy", "--health-cmd false")])
 def test_a_container_that_is_never_ready_has_until_the_timeout(machine: Machine, sdnotify: str, option: str) -> None:
     options, service = f"--rm --init --name web {option}", ("TimeoutStartSec=3",)
-    installed(machine, unit("exec sleep 60", own=f"--sdnotify={sdnotify}", options=options, service=service))
+    machine.install_unit(
+        "web.service", unit("exec sleep 60", own=f"--sdnotify={sdnotify}", options=options, service=service)
+    )
 
     assert machine.attempt("systemctl start web").returncode != 0
 
     assert machine.show("web", "Result") == "timeout"
     assert machine.run("docker ps --all --quiet") == ""
     machine.run("systemctl reset-failed web")
-
-
-def health(machine: Machine) -> str:
-    return machine.run("docker inspect --format '{{.State.Health.Status}}' web")
 
 
 SPEAKER = """
@@ -194,7 +151,7 @@ DROPPED = [
 def test_what_a_container_may_say_goes_on_and_nothing_else_does(machine: Machine, recorder: Recorder) -> None:
     machine.write("/srv/speaker.py", SPEAKER)
     options = f"--rm --init --name web {HOST_TOOLS}"
-    installed(machine, recorder.unit("exec sleep 60", options=options, own="--sdnotify=container"))
+    machine.install_unit("web.service", recorder.unit("exec sleep 60", options=options, own="--sdnotify=container"))
     machine.run("systemctl start web")
     first = poll(recorder.datagrams, what="a datagram")
 
@@ -211,7 +168,7 @@ def test_what_a_container_may_say_goes_on_and_nothing_else_does(machine: Machine
 def test_what_we_say_ourselves_a_container_may_not(machine: Machine, recorder: Recorder) -> None:
     machine.write("/srv/speaker.py", SPEAKER)
     service = recorder.unit("exec sleep 60", options=f"--rm --init --name web {HOST_TOOLS}", own="--watchdog=payload")
-    installed(machine, service + "Environment=WATCHDOG_USEC=5000000\n")
+    machine.install_unit("web.service", service + "Environment=WATCHDOG_USEC=5000000\n")
     machine.run("systemctl start web")
     first = poll(recorder.datagrams, what="a datagram")
 
@@ -237,7 +194,7 @@ def test_a_unit_after_ours_starts_when_ours_is_ready(
     delay = "sleep 1; " if sdnotify != "conmon" else ""
     command = f"{delay}cut -d ' ' -f 1 /proc/uptime >/tmp/ready; {ready}; exec sleep 60"
     text = unit(command, options=f"--rm --init --name web {options}", own=f"--sdnotify={sdnotify}")
-    installed(machine, text)
+    machine.install_unit("web.service", text)
     machine.install_unit(
         "client.service",
         "[Unit]\nAfter=web.service\nWants=web.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=true\n",
@@ -261,7 +218,7 @@ BAD = [
 
 @pytest.mark.parametrize(("own", "option", "said"), BAD)
 def test_without_a_healthcheck_125_says_so(machine: Machine, own: str, option: str, said: str) -> None:
-    installed(machine, unit("touch /tmp/ran", own=own, options=f"--rm --name web {option}"))
+    machine.install_unit("web.service", unit("touch /tmp/ran", own=own, options=f"--rm --name web {option}"))
     machine.expect_journal(
         f"{said} needs a healthcheck, and neither the command line nor image 'busybox:musl' has one"
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from integration.harness.machine import Machine, poll
-from integration.tests.engine.test_faults import set_live_restore
-from integration.tests.notifications.test_readiness import HEALTHCHECK, HOST_TOOLS
-from integration.tests.run.test_run import leader, unit, wait_until
+from integration.words.engine import set_live_restore
+from integration.words.processes import leader
+from integration.words.units import HEALTHCHECK, HOST_TOOLS, unit
+from integration.words.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 

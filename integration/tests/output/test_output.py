@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integration.harness.machine import poll
-from integration.tests.run.test_run import unit, wait_until
 from integration.words.processes import wrapper
+from integration.words.units import unit
+from integration.words.waiting import wait_until
 
 if TYPE_CHECKING:
     from integration.harness.machine import Machine

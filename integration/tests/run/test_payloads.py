@@ -6,7 +6,7 @@ import pytest
 
 from integration.harness import images
 from integration.harness.machine import Machine, poll
-from integration.tests.run.test_run import leader
+from integration.words.processes import leader
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 

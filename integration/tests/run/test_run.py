@@ -4,76 +4,25 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pytest
 
 from integration.harness.machine import Machine, poll
-from integration.words import field
-from integration.words.processes import wrapper
+from integration.words.cgroups import cgroup_of
+from integration.words.journal import Journal
+from integration.words.processes import leader, resting, running, wrapper
+from integration.words.units import GO_HELLO_WORLD, HOST_TOOLS, TRAP, unit
+from integration.words.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
-TRAP = "trap 'exit 0' TERM; while true; do sleep 60 & wait; done"
-"""A payload that ends when it is asked to; PID 1 ignores SIGTERM unless it asks for it."""
 
 IDLE_RSS_LIMIT_KB = 12 * 1024
 """Of a wrapper whose container runs; the promise of the manual."""
 
 
-def unit(command: str, *, options: str = "--rm --name web", own: str = "", service: Sequence[str] = ()) -> str:
-    """A service of the plainest kind that runs `sh -c command` in busybox:musl."""
-    escaped = command.replace("%", "%%").replace("$", "$$").replace("\\", "\\\\").replace('"', '\\"')
-    lines = ["[Service]", "Type=notify", "NotifyAccess=all", "TimeoutStartSec=30", *service]
-    lines.append(f'ExecStart=/usr/local/bin/systemd-docker {own} run {options} busybox:musl sh -c "{escaped}"')
-    return "\n".join(lines) + "\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Journal:
-    """The machine's journal since the test began."""
-
-    machine: Machine
-
-    def records(self, unit_name: str, identifier: str = "") -> list[dict[str, str]]:
-        """What it has of one unit, of one SYSLOG_IDENTIFIER= or of all."""
-        self.machine.run("journalctl --sync")
-        return self.machine.journal(f"--unit={unit_name}", *([f"--identifier={identifier}"] if identifier else []))
-
-    def said_by_us(self) -> list[dict[str, str]]:
-        """Our own lines, also those of a process that ended before journald could look up its unit."""
-        self.machine.run("journalctl --sync")
-        return self.machine.journal("--identifier=systemd-docker")
-
-    def lines(self, unit_name: str, identifier: str = "") -> list[str]:
-        return [record["MESSAGE"] for record in self.records(unit_name, identifier)]
-
-
-@pytest.fixture
-def journal(machine: Machine) -> Journal:
-    return Journal(machine)
-
-
-def leader(machine: Machine, container: str = "web") -> str:
-    return machine.run(f"docker inspect --format '{{{{.State.Pid}}}}' {container}")
-
-
-def running(machine: Machine, command: str) -> str:
-    """The PID of the process whose command line is just that, as soon as there is one."""
-    return poll(lambda: machine.attempt(f"pgrep -x -f '{command}'").stdout.strip(), what=f"'{command}' to run")
-
-
-def cgroup_of(machine: Machine, pid: str) -> str:
-    return machine.run(f"grep ^0:: /proc/{pid}/cgroup").removeprefix("0::")
-
-
-def wait_until(machine: Machine, name: str, state: str) -> None:
-    poll(lambda: machine.show(name, "ActiveState") == state, what=f"{name} to be {state}")
-
-
 def test_a_unit_for_the_old_tool_works_word_for_word(machine: Machine, journal: Journal) -> None:
-    machine.install_unit("docker-hello-world.service", field.HELLO_WORLD)
+    machine.install_unit("docker-hello-world.service", GO_HELLO_WORLD)
 
     machine.run("systemctl start docker-hello-world")
 
@@ -255,14 +204,10 @@ def test_types_without_notification_work(machine: Machine, journal: Journal, kin
     assert "ran" in journal.lines("web", "web")
 
 
-NOTIFIER = "--volume /usr:/usr:ro --volume /lib:/lib:ro --volume /lib64:/lib64:ro"
-"""What busybox needs to run the machine's own systemd-notify(1)."""
-
-
 @pytest.mark.parametrize("own", ["--notify", "-n", "--sdnotify=container"])
 def test_the_payload_says_when_it_is_ready(machine: Machine, own: str) -> None:
     command = "sleep 1; systemd-notify --ready --status='At your service'; exec sleep 60"
-    machine.install_unit("web.service", unit(command, own=own, options=f"--rm --init --name web {NOTIFIER}"))
+    machine.install_unit("web.service", unit(command, own=own, options=f"--rm --init --name web {HOST_TOOLS}"))
 
     begin = time.monotonic()
     machine.run("systemctl start web")
@@ -275,7 +220,7 @@ def test_the_payload_says_when_it_is_ready(machine: Machine, own: str) -> None:
 def test_what_the_payload_may_not_say_does_not_reach_systemd(machine: Machine) -> None:
     victim = machine.run("systemd-run --unit=victim sleep 600 2>/dev/null; systemctl show --value -p MainPID victim")
     command = f"systemd-notify --ready MAINPID={victim}; exec sleep 60"
-    machine.install_unit("web.service", unit(command, own="--notify", options=f"--rm --init --name web {NOTIFIER}"))
+    machine.install_unit("web.service", unit(command, own="--notify", options=f"--rm --init --name web {HOST_TOOLS}"))
 
     machine.run("systemctl start web")
 
@@ -374,16 +319,6 @@ def test_a_container_that_is_kept_is_started_again_as_it_was(machine: Machine, j
 
     assert journal.lines("web", "web") == ["x", "xx", "xxx"]
     machine.run("docker rm web")
-
-
-def resting(machine: Machine) -> str:
-    """The PID of web.service's wrapper once it rests: it has executed itself again, see service.supervise.reexec."""
-    pid = wrapper(machine)
-    again = f"tr '\\0' '\\n' </proc/{pid}/environ | grep ^SYSTEMD_DOCKER_RESUME="
-    # It catches its signals once everything that it needs is imported.
-    ready = f"grep -q '^SigBlk:.0*$' /proc/{pid}/status && grep '^SigCgt:.*6...$' /proc/{pid}/status"
-    poll(lambda: machine.attempt(f"{again} && {ready}").returncode == 0, what="the wrapper to rest")
-    return pid
 
 
 def test_the_wrapper_is_small_when_it_rests(machine: Machine) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from integration.harness.machine import Machine, poll
-from integration.tests.run.test_run import TRAP, leader, unit, wait_until
+from integration.words.processes import leader
+from integration.words.units import IGNORES, TRAP, unit
+from integration.words.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -107,7 +109,6 @@ def test_an_engine_that_refuses_has_a_status_that_need_not_be_tried_again(machin
     machine.run("systemctl reset-failed web")
 
 
-IGNORES = "while true; do sleep 1; done"
 EXEC_STOP = "ExecStop=/usr/local/bin/systemd-docker stop"
 
 STOPS = [

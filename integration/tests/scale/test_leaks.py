@@ -8,7 +8,7 @@ import time
 import pytest
 
 from integration.harness.machine import Machine, poll
-from integration.tests.run.test_run import unit
+from integration.words.units import unit
 
 pytestmark = pytest.mark.integration
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integration.harness.machine import poll
-from integration.tests.run.test_run import TRAP, unit
 from integration.words.processes import wrapper
+from integration.words.units import TRAP, unit
 from systemd_docker.service.supervise.reexec import REST_AFTER_SEC
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from integration.harness.machine import Machine, poll
-from integration.tests.run.test_run import TRAP, leader, resting, unit, wait_until
-from integration.words.processes import guard, wrapper
+from integration.words.processes import guard, leader, resting, wrapper
+from integration.words.units import TRAP, unit
+from integration.words.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from integration.harness.machine import Machine, poll
-from integration.tests.run.test_run import TRAP, leader, unit, wait_until
-from integration.words.processes import wrapper
+from integration.words.engine import FREEZE, THAW
+from integration.words.processes import leader, wrapper
+from integration.words.units import IGNORES, TRAP, unit
+from integration.words.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -21,11 +23,6 @@ SOON_SEC = 4
 """Of a stop that has to wait for nobody; machines are busy."""
 
 BEHIND_THE_GATE = ("Environment=DOCKER_HOST=unix:///run/gate/sock", f"TimeoutStopSec={TIMEOUT_STOP_SEC}")
-
-IGNORES = "while true; do sleep 1; done"
-
-FREEZE = "systemctl kill --kill-whom=main --signal=STOP docker"
-THAW = "systemctl kill --kill-whom=main --signal=CONT docker"
 
 
 @pytest.fixture(scope="module", autouse=True)

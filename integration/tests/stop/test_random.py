@@ -17,7 +17,7 @@ import pytest
 from integration.harness.machine import Machine, poll
 from integration.tables.fault import OBEYS, Fault
 from integration.tables.faults import KILL_ENGINE
-from integration.tests.engine.test_faults import set_live_restore
+from integration.words.engine import set_live_restore
 
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(1000)]
 

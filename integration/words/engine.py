@@ -1,0 +1,26 @@
+"""What tests do to a machine's engine, and ask it about a container."""
+
+from __future__ import annotations
+
+import json
+
+from integration.harness.machine import Machine, poll
+
+FREEZE = "systemctl kill --kill-whom=main --signal=STOP docker"
+THAW = "systemctl kill --kill-whom=main --signal=CONT docker"
+
+
+def set_live_restore(machine: Machine, *, enabled: bool) -> None:
+    if machine.run("docker info --format '{{.LiveRestoreEnabled}}'") == json.dumps(enabled):
+        return
+    settings = json.loads(machine.run("cat /etc/docker/daemon.json")) | {"live-restore": enabled}
+    machine.write("/etc/docker/daemon.json", json.dumps(settings))
+    machine.run("systemctl reload docker")
+    poll(
+        lambda: machine.run("docker info --format '{{.LiveRestoreEnabled}}'") == json.dumps(enabled),
+        what=f"live-restore to be {enabled}",
+    )
+
+
+def health(machine: Machine) -> str:
+    return machine.run("docker inspect --format '{{.State.Health.Status}}' web")
