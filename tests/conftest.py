@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from pathlib import Path
@@ -14,6 +13,7 @@ from hypothesis import settings
 from systemd_docker import log
 from systemd_docker.kernel.cgroup import Cgroup
 from tests.fakes.engine import FakeEngine
+from tests.leftovers import children, open_fds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,34 +26,14 @@ settings.load_profile("any machine")
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """No child process, open file descriptor or thread outlives the test that began it."""
-    children, fds, threads = _children(), _open_fds(), set(threading.enumerate())
+    before, fds, threads = children(), open_fds(), set(threading.enumerate())
 
     yield
 
     assert set(threading.enumerate()) <= threads, "threads left behind"
-    assert _children() <= children, "child processes left behind"
-    new = {fd: target for fd, target in _open_fds().items() if fds.get(fd) != target}
+    assert children() <= before, "child processes left behind"
+    new = {fd: target for fd, target in open_fds().items() if fds.get(fd) != target}
     assert not new, f"file descriptors left behind: {new}"
-
-
-def _children() -> set[int]:
-    """Our children, zombies too, of any thread; see proc_pid_task(5), children."""
-    pids: set[int] = set()
-    for children in Path("/proc/self/task").glob("*/children"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
-            pids.update(map(int, children.read_text().split()))
-    return pids
-
-
-def _open_fds() -> dict[int, str]:
-    fds = {}
-    with os.scandir("/proc/self/fd") as entries:
-        for entry in entries:
-            try:
-                fds[int(entry.name)] = os.readlink(entry.path)
-            except FileNotFoundError:
-                continue
-    return {fd: target for fd, target in fds.items() if target != f"/proc/{os.getpid()}/fd"}
 
 
 @pytest.fixture(params=["1.41", "1.45"], ids=lambda version: f"v{version}")

@@ -1,7 +1,7 @@
 """The adoption matrix: which engine and which cgroups, and what holds then of a container that was adopted.
 
-test_adoption.py has a test per cell, and test_limits.py where there are controllers. The manual has the same table,
-and tests/test_manual.py holds them together.
+tests/adoption has a test per cell: in test_adoption.py, and in test_limits.py and test_legacy.py on machines with a
+kernel of their own. The manual prints the same table; own_tests/test_tables.py compares them.
 """
 
 from __future__ import annotations

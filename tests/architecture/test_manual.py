@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from pathlib import Path
 
 import pytest
 
-from integration.harness import root
-from integration.tables import matrix
 from systemd_docker import cli, errors
 from systemd_docker.options.flags import FLAGS
 from systemd_docker.options.own import OWN_FLAGS
@@ -75,27 +72,3 @@ def test_every_deliberate_difference_is_there_and_no_other() -> None:
     documented = [line for line in section("DIFFERENCES FROM DOCKER-RUN").splitlines() if line.startswith("- ")]
 
     assert documented == [f"- `{difference.line}`: {difference.why}" for difference in DIFFERENCES]
-
-
-def test_the_adoption_matrix_is_there() -> None:
-    assert "\n".join(matrix.table(matrix.CELLS)) in section("ADOPTION")
-
-
-def test_no_cell_of_the_adoption_matrix_is_missing() -> None:
-    """Every engine that the tests need, with either driver, on v2 and, as long as systemd knows that, on v1."""
-    suites = [suite for suite in root.TESTED if not root.SUITES[suite].has_kernel]
-    for suite, driver, hierarchy, own in itertools.product(
-        suites, ("systemd", "cgroupfs"), ("unified", "hybrid"), ("", matrix.MOVE)
-    ):
-        if hierarchy == "unified" or suite in matrix.KNOW_V1:
-            cells = [spec for spec, words in matrix.CELLS if words == own and spec.suite == suite]
-            assert (driver, hierarchy) in {(spec.cgroup_driver, spec.hierarchy) for spec in cells}
-
-
-def test_no_cell_with_controllers_is_missing() -> None:
-    """Every engine on a kernel of its own, with either driver, delegated or not."""
-    suites = [suite for suite in root.TESTED if root.SUITES[suite].has_kernel]
-    for suite, driver, words in itertools.product(
-        suites, ("systemd", "cgroupfs"), ("", matrix.MOVE, matrix.UNDELEGATED)
-    ):
-        assert any((spec.suite, spec.cgroup_driver, said) == (suite, driver, words) for spec, said in matrix.CELLS)

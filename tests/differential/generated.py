@@ -1,18 +1,23 @@
-"""Command lines that nobody thought of: flags with the values of all cases, whole, mutilated or someone else's."""
+"""Random command lines: flags with the values of all cases, whole, mutilated or of other flags; and their checks."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import os
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
 from systemd_docker.errors import UsageError
+from systemd_docker.jsonobj import dump
+from systemd_docker.options.create_request import Client, create_request
 from systemd_docker.options.flags import FLAGS
+from systemd_docker.options.own import OwnOptions, parse_own
 from systemd_docker.options.pflag import Flag
-from systemd_docker.options.run_options import parse_run
+from systemd_docker.options.run_options import RunOptions, parse_run
 from tests.differential import sandbox
 
 if TYPE_CHECKING:
@@ -95,3 +100,24 @@ def is_parsed(argv: Sequence[str]) -> bool:
     except UsageError:
         return False
     return True
+
+
+def _read_file(name: str) -> bytes:
+    if name not in sandbox.FILES:
+        raise FileNotFoundError(2, os.strerror(2), name)
+    return sandbox.FILES[name]
+
+
+def check_random_words(argv: list[str]) -> None:
+    """Assert that reading random words ends in options or in a UsageError."""
+    with contextlib.suppress(UsageError):
+        assert isinstance(parse_run(argv), RunOptions)
+    with contextlib.suppress(UsageError):
+        assert isinstance(parse_own(argv)[0], OwnOptions)
+
+
+def check_random_flags(argv: list[str]) -> None:
+    """Assert that reading a command line ends in a request or in a UsageError."""
+    client = Client(sandbox.ENVIRONMENT, "/srv", _read_file, {}, (1, 50), "/run/docker.sock")
+    with contextlib.suppress(UsageError):
+        assert dump(create_request(parse_run(argv), client, plain=True).body)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.differential import clis, generated, recorded, sandbox
 from tests.differential.clients import CommandClient, command_client, our_answer
 from tests.differential.differences import DIFFERENCES, Difference
-from tests.unit.options.test_fuzz import check_random_flags, check_random_words
+from tests.differential.generated import check_random_flags, check_random_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

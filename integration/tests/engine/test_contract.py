@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from integration.harness.machine import Machine
-from tests import engine_contract
-from tests.engine_contract import CASES, Case, UnixConnection
+from tests.engine_contract import CASES, Case, UnixConnection, hold
 
 pytestmark = pytest.mark.integration
 
@@ -22,7 +21,7 @@ def engine_socket(machine: Machine) -> str:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.name))
 def test_a_real_engine_keeps_the_contract(case: Case, machine: Machine) -> None:
-    engine_contract.hold(case, engine_socket(machine))
+    hold(case, engine_socket(machine))
 
 
 @pytest.mark.parametrize("answer", ["info", "version"])

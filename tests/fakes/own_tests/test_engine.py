@@ -16,6 +16,7 @@ from tests.engine_contract import CASES, Ask, Case, Read, UnixConnection, matche
 from tests.fakes.containers import NO_SUCH_PID, RUNS, STDERR, Script, encode_frame
 from tests.fakes.http import by_size, cut_at
 from tests.fakes.images import Pull, normalized
+from tests.leftovers import children, open_fds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -325,16 +326,14 @@ def test_references_are_compared_in_their_short_form(reference: str, name: str) 
 
 
 def test_the_guard_sees_children_and_descriptors() -> None:
-    from tests.conftest import _children, _open_fds
-
-    before = _open_fds()
+    before = open_fds()
     read_end, write_end = os.pipe()
     child = subprocess.Popen(["true"])
     try:
-        assert child.pid in _children()
-        assert _open_fds().keys() - before.keys() == {read_end, write_end}
+        assert child.pid in children()
+        assert open_fds().keys() - before.keys() == {read_end, write_end}
     finally:
         child.wait()
         os.close(read_end)
         os.close(write_end)
-    assert child.pid not in _children()
+    assert child.pid not in children()

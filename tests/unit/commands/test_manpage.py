@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from integration.tables.fault import row
-from integration.tables.faults import ALL, COLUMNS, VM_FAULTS
 from systemd_docker.commands import manpage
 from systemd_docker.commands.manpage import PageError
 
@@ -93,14 +91,3 @@ def test_a_page_is_called_as_its_title_says(page: Path) -> None:
     name, _, section = page.stem.rpartition(".")
 
     assert page.read_text().startswith(f"# {name}({section})\n\n## NAME\n\n{name} - ")
-
-
-def test_the_fault_table_is_the_tests() -> None:
-    text = next(page for page in PAGES if page.stem == "systemd-docker-faults.7").read_text()
-
-    rows = [line for line in text.splitlines() if line.startswith("|")][2:]
-
-    assert [line.rsplit("|", 3)[0] + "|" for line in rows] == [row(fault) for fault in ALL]
-    for line, fault in zip(rows, ALL, strict=True):
-        seen = ["" if column == "bookworm" and fault in VM_FAULTS else fault.lines for column in COLUMNS]
-        assert [cell.strip() for cell in line.split("|")[-3:-1]] == seen, line

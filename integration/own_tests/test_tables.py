@@ -1,0 +1,48 @@
+"""The fault table and the adoption matrix are complete, and the manual prints them as they are."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from integration.harness import root
+from integration.tables import matrix
+from integration.tables.fault import row
+from integration.tables.faults import ALL, COLUMNS, VM_FAULTS
+
+PAGES = Path(__file__).parents[2] / "systemd_docker/resources/man"
+
+
+def test_the_manual_prints_the_fault_table() -> None:
+    text = (PAGES / "systemd-docker-faults.7.md").read_text()
+
+    rows = [line for line in text.splitlines() if line.startswith("|")][2:]
+
+    assert [line.rsplit("|", 3)[0] + "|" for line in rows] == [row(fault) for fault in ALL]
+    for line, fault in zip(rows, ALL, strict=True):
+        seen = ["" if column == "bookworm" and fault in VM_FAULTS else fault.lines for column in COLUMNS]
+        assert [cell.strip() for cell in line.split("|")[-3:-1]] == seen, line
+
+
+def test_the_manual_prints_the_adoption_matrix() -> None:
+    assert "\n".join(matrix.table(matrix.CELLS)) in (PAGES / "systemd-docker.1.md").read_text()
+
+
+def test_no_cell_of_the_adoption_matrix_is_missing() -> None:
+    """Each tested engine has a cell with either driver, on cgroup v2 and, where its systemd supports it, on v1."""
+    suites = [suite for suite in root.TESTED if not root.SUITES[suite].has_kernel]
+    for suite, driver, hierarchy, own in itertools.product(
+        suites, ("systemd", "cgroupfs"), ("unified", "hybrid"), ("", matrix.MOVE)
+    ):
+        if hierarchy == "unified" or suite in matrix.KNOW_V1:
+            cells = [spec for spec, words in matrix.CELLS if words == own and spec.suite == suite]
+            assert (driver, hierarchy) in {(spec.cgroup_driver, spec.hierarchy) for spec in cells}
+
+
+def test_no_cell_with_controllers_is_missing() -> None:
+    """Each engine on a kernel of its own has a cell with either driver, delegated or not."""
+    suites = [suite for suite in root.TESTED if root.SUITES[suite].has_kernel]
+    for suite, driver, words in itertools.product(
+        suites, ("systemd", "cgroupfs"), ("", matrix.MOVE, matrix.UNDELEGATED)
+    ):
+        assert any((spec.suite, spec.cgroup_driver, said) == (suite, driver, words) for spec, said in matrix.CELLS)
