@@ -49,6 +49,12 @@ class AdoptionError(Error):
     """The container cannot be made part of the unit."""
 
 
+class NoContainerError(Error):
+    """The unit that was named has no container."""
+
+    exit_status = 1
+
+
 class CommandNotExecutableError(Error):
     """The image holds the command but the kernel refuses to execute it."""
 

@@ -1,6 +1,6 @@
-"""Everything the service manager told us, read once: our environment, our cgroup, our unit's properties.
+"""The unit that this process belongs to, read once: from the environment, and from the process's cgroup.
 
-The only room that reads os.environ; who needs a variable gets it from the UnitContext.
+No other module reads os.environ: a function that needs a variable is given the UnitContext.
 """
 
 from __future__ import annotations
@@ -19,14 +19,29 @@ if TYPE_CHECKING:
 DEFAULT_SOCKET = "/var/run/docker.sock"
 """Where the docker CLI looks without $DOCKER_HOST or a context."""
 
+UNIT_SUFFIXES = (
+    ".service",
+    ".socket",
+    ".device",
+    ".mount",
+    ".automount",
+    ".swap",
+    ".target",
+    ".path",
+    ".timer",
+    ".slice",
+    ".scope",
+)
+"""The types of units; systemd.unit(5)."""
+
 
 @frozen
 class UnitContext:
-    """This invocation, as the environment and /proc tell it.
+    """This process's unit, as the environment and /proc tell it.
 
-    name:           "web.service"; "" when no service manager started us as a service.
+    name:           "web.service"; "" for a process that systemd has not started as a service.
     cgroup:         the unit's own cgroup, without anything below it, in systemd's hierarchy; None with name "".
-    is_user:        whether the manager is a user's (`systemctl --user`).
+    is_user:        whether the process is below a user's manager (`systemctl --user`).
     is_delegated:   whether systemd marked that cgroup as delegated.
     unified:        whether systemd's hierarchy is cgroup v2.
     is_v1_alone:    whether systemd keeps its units in cgroup v1 alone, not in the hybrid set-up's v2 tree as well.
@@ -54,7 +69,7 @@ class UnitContext:
 
     @property
     def user(self) -> str:
-        """Whose manager started us: the user's number, "" for the system's."""
+        """The number of the user whose manager has the unit, "" for the system's manager."""
         return str(os.getuid()) if self.is_user else ""
 
     @property
@@ -65,9 +80,11 @@ class UnitContext:
     @property
     def engine_address(self) -> str:
         """$DOCKER_HOST as it is, or the default socket's: for a user's unit that of the user's own engine."""
-        own = f"{self.environ.get('XDG_RUNTIME_DIR')}/docker.sock"
-        default = own if self.is_user and os.path.exists(own) else DEFAULT_SOCKET
-        return self.environ.get("DOCKER_HOST") or f"unix://{default}"
+        if named := self.environ.get("DOCKER_HOST"):
+            return named
+        runtime_directory = self.environ.get("XDG_RUNTIME_DIR") if self.is_user else ""
+        own = f"{runtime_directory}/docker.sock"
+        return f"unix://{own if runtime_directory and os.path.exists(own) else DEFAULT_SOCKET}"
 
     @property
     def docker_config_path(self) -> str:
@@ -80,12 +97,14 @@ def read_unit(environ: Mapping[str, str] | None = None, proc: str = "/proc") -> 
     """Read the context of this process; environ is os.environ unless a test says otherwise."""
     if environ is None:
         environ = dict(os.environ)
-    name, service_cgroup, hierarchies = _read_service(proc)
+    own, hierarchies = _read_cgroup(proc)
+    name, path = service_of(own.path) if own else ("", "")
+    service_cgroup = cgroup.Cgroup(own.mount, path) if own and name else None
     journal_stream = environ.get("JOURNAL_STREAM", "")
     return UnitContext(
         name=name,
         cgroup=service_cgroup,
-        is_user=service_cgroup is not None and "/user@" in service_cgroup.path,
+        is_user=own is not None and "/user@" in own.path,
         is_delegated=service_cgroup is not None and service_cgroup.is_delegated(),
         unified=hierarchies.is_unified,
         is_v1_alone=service_cgroup is not None and hierarchies.is_v1_alone(service_cgroup),
@@ -103,8 +122,22 @@ def read_unit(environ: Mapping[str, str] | None = None, proc: str = "/proc") -> 
 
 
 def without_notifications(unit: UnitContext) -> UnitContext:
-    """The context of somebody whom the service manager does not listen to."""
+    """The same unit for a process that sends systemd no notifications."""
     return replace(unit, notify_socket="", watchdog_usec=0)
+
+
+def other_unit(caller: UnitContext, name: str, invocation_id: str) -> UnitContext:
+    """A unit that the calling process does not belong to, of the same manager; for looking up its containers.
+
+    invocation_id: of the unit's last start, "" where that is not known.
+    """
+    elsewhere = replace(caller, name=name, invocation_id=invocation_id, cgroup=None, is_delegated=False)
+    return without_notifications(elsewhere)
+
+
+def unit_name(text: str) -> str:
+    """ "web" -> "web.service", as systemctl(1) completes it. A dot makes no suffix: "docker@redis-7.2"."""
+    return text if text.endswith(UNIT_SUFFIXES) else f"{text}.service"
 
 
 def engine_socket(unit: UnitContext) -> str:
@@ -122,10 +155,13 @@ def service_of(path: str) -> tuple[str, str]:
     """("web.service", "/system.slice/web.service") of the path of any cgroup in it; ("", "") where there is none.
 
     The last component that ends in .service counts: a user manager's services are below its own user@1000.service,
-    and what follows is the unit's own affair, DelegateSubgroup= for one.
+    and cgroups further down are the unit's own, DelegateSubgroup= for one. A scope further down is not: a terminal of
+    a desktop session runs its shell in one, below user@1000.service.
     """
     components = path.split("/")
     for index in range(len(components) - 1, 0, -1):
+        if components[index].endswith(".scope"):
+            break
         if components[index].endswith(".service"):
             return unescape_component(components[index]), "/".join(components[: index + 1])
     return "", ""
@@ -136,19 +172,17 @@ def unescape_component(component: str) -> str:
     return component.removeprefix("_")
 
 
-def _read_service(proc: str) -> tuple[str, cgroup.Cgroup | None, cgroup.Hierarchies]:
-    """The unit's name and cgroup, as UnitContext has them, and the hierarchies that there are."""
+def _read_cgroup(proc: str) -> tuple[cgroup.Cgroup | None, cgroup.Hierarchies]:
+    """This process's cgroup in systemd's hierarchy, None where it has none; and the hierarchies that there are."""
     try:
         hierarchies = cgroup.read_hierarchies(proc)
     except (LookupError, OSError):
-        # No cgroup filesystem in sight: whoever started us, no service manager did.
-        return "", None, cgroup.Hierarchies("", "")
+        # No cgroup filesystem is mounted, so no systemd has started this process.
+        return None, cgroup.Hierarchies("", "")
     try:
-        own = hierarchies.of_service(cgroup.read_proc_cgroup("self", proc))
+        return hierarchies.of_service(cgroup.read_proc_cgroup("self", proc)), hierarchies
     except (LookupError, OSError):
-        return "", None, hierarchies
-    name, path = service_of(own.path)
-    return name, cgroup.Cgroup(own.mount, path) if name else None, hierarchies
+        return None, hierarchies
 
 
 def _watchdog_usec(environ: Mapping[str, str]) -> int:

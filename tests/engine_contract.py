@@ -71,6 +71,8 @@ class Case:
 
 
 ID = re.compile(r"^[0-9a-f]{64}$")
+IMAGE_ID = re.compile(r"^sha256:[0-9a-f]{64}$")
+COMMITTED = "engine-contract-image"
 JSON = {"Content-Type": r"^application/json"}
 LATER = JSON | {"Transfer-Encoding": "chunked"}
 UPGRADED = {
@@ -110,6 +112,7 @@ START = Ask("POST /containers/{id}/start", 204)
 KILL = Ask("POST /containers/{id}/kill?signal=KILL", 204)
 REMOVE = Ask("DELETE /containers/{id}", 204)
 SLEEP = ("sleep", "1000")
+MERGED = {"a": "1", "b": "2", "c": ""}
 GONE = Ask(f"GET /containers/{NAME}/json", 404, message(f"^no such container: {NAME}$"))
 
 CASES = (
@@ -283,6 +286,25 @@ CASES = (
                 message(f'the container name "/{NAME}" is already in use by container "[0-9a-f]{{64}}"'),
                 {"Image": IMAGE},
             ),
+            REMOVE,
+        ),
+    ),
+    Case(
+        "an image's labels are its containers', below those of the create request; a commit puts them into an image",
+        (
+            create(*SLEEP, Labels={"a": "1", "b": "1"}),
+            Ask(f"POST /commit?container={NAME}&repo={COMMITTED}", 201, {"Id": IMAGE_ID}),
+            Ask(f"DELETE /containers/{NAME}", 204),
+            Ask(f"GET /images/{COMMITTED}/json", 200, {"Id": IMAGE_ID, "Config": {"Labels": {"a": "1", "b": "1"}}}),
+            create(*SLEEP, Image=COMMITTED, Labels={"b": "2", "c": ""}),
+            Ask("GET /containers/{id}/json", 200, {"Image": IMAGE_ID, "Config": {"Labels": MERGED}}),
+            Ask(
+                'GET /containers/json?all=1&filters={"label":["a=1"]}',
+                200,
+                [{"Id": ID, "ImageID": IMAGE_ID, "Labels": MERGED}],
+            ),
+            Ask(f"DELETE /images/{COMMITTED}?force=1", 200, list),
+            Ask(f"GET /images/{COMMITTED}/json", 404, message("^no such image")),
             REMOVE,
         ),
     ),

@@ -1,7 +1,7 @@
 """`systemd-docker kill|stop|rm|exec`: for ExecReload=, ExecStop=, ExecStopPost= of a unit that runs a container.
 
-The container needs no name there: it is the unit's own, found by the labels that `systemd-docker run` gave it, and
-the unit is the one whose process we are.
+The container needs no name there: it is the one that `systemd-docker run` has created for the unit, and the unit is
+the one that this process belongs to, or the one that --unit names.
 
     ExecReload=systemd-docker kill --signal=HUP
     ExecReload=systemd-docker exec nginx -s reload
@@ -14,15 +14,17 @@ import contextlib
 import os
 import time
 
+from systemd_docker import log
 from systemd_docker import unit as unit_room
 from systemd_docker.engine import client, http, multiplex
-from systemd_docker.errors import Error, UsageError
-from systemd_docker.frozen import frozen, replace
+from systemd_docker.errors import Error, NoContainerError, UsageError
+from systemd_docker.frozen import frozen
 from systemd_docker.options.pflag import Flag, Spellings, parse_flags, switch
 from systemd_docker.options.values import environment
 from systemd_docker.plan.launch_plan import DEFAULT_STOP_TIMEOUT_SEC
+from systemd_docker.sd.unit_properties import ANSWER_TIMEOUT_SEC, PropertiesQuery, UnitProperties
+from systemd_docker.service import client_side, ownership
 from systemd_docker.service.adoption import adopt
-from systemd_docker.service.start import ownership, planning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,26 +38,28 @@ RUNNING_STATUS = ("running", "paused", "restarting")
 
 RECEIVE_BYTES = 64 * 1024
 
-_UNIT_FLAG = Flag("unit", "NAME", "Of this unit, in place of the one that we are started by")
+_UNIT_FLAG = Flag("unit", "NAME", "Act on this unit instead of the calling one")
 _HELP_FLAG = switch("help", "Print this help", short="h")
 
 
 @frozen
 class Request:
-    """A command line of one of the verbs, and whom it is about.
+    """A command line of one of the verbs, and the unit that it is about.
 
-    engine: asked only for what it can tell at once; see wire.promptly().
+    named:  what systemd reports of a unit that --unit names; None for the calling unit.
+    engine: asked only for what it can tell at once; see http.promptly().
     values: by a flag's long name; of a flag that repeats, all values.
     """
 
     unit: UnitContext
+    named: UnitProperties | None
     engine: client.Engine
     values: Mapping[str, tuple[object, ...]]
     words: tuple[str, ...]
 
     @property
     def patient_engine(self) -> client.Engine:
-        """For what takes its time, now that the engine is known to be there."""
+        """For requests that take their time, now that the engine is known to be there."""
         return client.Engine(self.engine.socket_path, self.engine.api)
 
     def text(self, long: str, default: str = "") -> str:
@@ -81,7 +85,7 @@ class Verb:
 
 
 def main(name: str, argv: Sequence[str], unit: UnitContext, *, prompt_sec: float = http.PROMPT_SEC) -> int:
-    """Do what the verb says; the exit status. prompt_sec: see wire.promptly(). Raises Error."""
+    """Run one verb; return the exit status. prompt_sec: see http.promptly(). Raises Error."""
     verb = VERBS[name]
     uses, words = parse_flags(argv, Spellings(verb.all_flags))
     if any(flag is _HELP_FLAG for flag, _ in uses):
@@ -96,8 +100,8 @@ def main(name: str, argv: Sequence[str], unit: UnitContext, *, prompt_sec: float
         )
         raise UsageError(message, hint=f"Usage: {usage}. The container is found by the unit's name.")
     values = {flag.long: tuple(value for other, value in uses if other is flag) for flag, _ in uses}
-    unit = _meant_unit(unit, values)
-    return verb.run(Request(unit, _connect(unit, prompt_sec), values, words))
+    unit, named = _meant_unit(unit, values)
+    return verb.run(Request(unit, named, _connect(unit, prompt_sec), values, words))
 
 
 def _connect(unit: UnitContext, prompt_sec: float) -> client.Engine:
@@ -105,15 +109,30 @@ def _connect(unit: UnitContext, prompt_sec: float) -> client.Engine:
     return client.connect(unit_room.engine_socket(unit), api=api, wait=http.promptly(prompt_sec))
 
 
-def _meant_unit(unit: UnitContext, values: Mapping[str, tuple[object, ...]]) -> UnitContext:
-    if named := values.get("unit"):
-        name = str(named[-1])
-        return replace(unit, name=name if "." in name else f"{name}.service", invocation_id="")
-    if not unit.name:
-        raise UsageError(
-            "not started by a unit, so there is no telling whose container is meant", hint="Use --unit NAME."
+def _meant_unit(
+    unit: UnitContext, values: Mapping[str, tuple[object, ...]]
+) -> tuple[UnitContext, UnitProperties | None]:
+    """The unit that the command line is about, and what systemd reports of it where it is not the calling one."""
+    given = values.get("unit")
+    name = unit_room.unit_name(str(given[-1])) if given else unit.name
+    if not name:
+        raise UsageError("not started by a unit, so no unit's container is meant", hint="Use --unit NAME.")
+    if name == unit.name:
+        return unit, None
+    properties = _properties_of(name, unit)
+    return unit_room.other_unit(unit, properties.name or name, properties.invocation_id), properties
+
+
+def _properties_of(name: str, unit: UnitContext) -> UnitProperties:
+    try:
+        query = PropertiesQuery(name, unit.environ, is_user=unit.is_user)
+        return query.answer(http.wait_ready, time.monotonic() + ANSWER_TIMEOUT_SEC)
+    except (OSError, TimeoutError) as error:
+        log.warning(
+            f"cannot ask systemd for the state of {name}, taking it for active: {error}\n"
+            f"See 'systemctl status {name}'."
         )
-    return unit
+        return UnitProperties()
 
 
 def _kill(request: Request) -> int:
@@ -124,7 +143,7 @@ def _kill(request: Request) -> int:
 
 
 def _stop(request: Request) -> int:
-    """That nothing runs is success: the service manager calls ExecStop= also for what has ended by itself."""
+    """Stop every container of the unit. None is success: systemd runs ExecStop= also when it has ended by itself."""
     seconds = request.values.get("time", (None,))[-1]
     for container in ownership.containers_of(request.engine, request.unit):
         if container.status in RUNNING_STATUS:
@@ -141,18 +160,37 @@ def _own_timeout_sec(engine: client.Engine, container: Listed) -> int:
 
 
 def _remove(request: Request) -> int:
-    """That there is nothing is success: it is what the wrapper leaves when it can remove its container itself."""
-    for container in ownership.containers_of(request.engine, request.unit):
+    """Remove every container of the unit. For the calling unit none is success: `run` removes its own at the end."""
+    containers = ownership.containers_of(request.engine, request.unit)
+    if request.named is not None:
+        _check_removal(request, request.named, containers)
+    for container in containers:
         request.patient_engine.remove(container.id)
-    if "unit" not in request.values:
+        log.info(
+            f"removed container '{container.name}' ({container.id[:12]}, {container.status}) of {request.unit.name}"
+        )
+    if request.named is None:
         adopt.remove_leftovers(request.unit)
     return 0
+
+
+def _check_removal(request: Request, named: UnitProperties, containers: Sequence[Listed]) -> None:
+    """Raises Error: a typing error must not pass for success, nor end a service."""
+    name = request.unit.name
+    if not containers:
+        raise NoContainerError(f"{name} has no container", hint=_how_to_look(name))
+    if named.is_live and not request.values.get("force", (False,))[-1]:
+        state = named.active_state or "not known to be inactive"
+        raise Error(
+            f"cannot remove the container of {name}: the unit is {state}",
+            hint=f"Stop it with 'systemctl stop {name}', or add --force.",
+        )
 
 
 def _exec(request: Request) -> int:
     container = _running(request)
     texts = [str(value) for value in request.values.get("env", ())]
-    variables = environment.variables(texts, (), {}, request.unit.environ, planning.read_file)
+    variables = environment.variables(texts, (), {}, request.unit.environ, client_side.read_file)
     body: dict[str, JsonValue] = {
         "AttachStdout": True,
         "AttachStderr": True,
@@ -174,8 +212,7 @@ def _exec(request: Request) -> int:
 
 
 def _copy(attachment: client.Attachment) -> None:
-    """The command's output to ours, until it ends. How long that may take the unit says: TimeoutStartSec= for a
-    reload."""
+    """Copy the command's output until it ends. The limit is the unit's: TimeoutStartSec= for a reload."""
     attachment.stream.setblocking(True)
     demultiplexer = multiplex.Demultiplexer(framed=True)
     data = attachment.early or attachment.stream.recv(RECEIVE_BYTES)
@@ -191,10 +228,14 @@ def _running(request: Request) -> Listed:
     for container in ownership.containers_of(request.engine, request.unit):
         if container.status in RUNNING_STATUS:
             return container
-    raise Error(
-        f"no container of {request.unit.name} runs",
-        hint="Only what 'systemd-docker run' has created is found, by its label: see docker ps --all --filter"
-        f" label=systemd-docker.unit={request.unit.name}",
+    name = request.unit.name
+    raise Error(f"no container of {name} is running", hint=_how_to_look(name))
+
+
+def _how_to_look(unit_name: str) -> str:
+    return (
+        "Only containers that 'systemd-docker run' has created for the unit are found: see docker ps --all --filter"
+        f" label=systemd-docker.unit={unit_name}"
     )
 
 
@@ -224,7 +265,11 @@ VERBS: Mapping[str, Verb] = {
         _stop,
         (Flag("time", "SECONDS", "How long to wait before killing it", read=_seconds, short="t"),),
     ),
-    "rm": Verb("Remove what containers the unit has left, also where they run", _remove),
+    "rm": Verb(
+        "Remove all containers of the unit, running ones included",
+        _remove,
+        (switch("force", "Also while the unit that --unit names is active", short="f"),),
+    ),
     "exec": Verb(
         "Run a command in the unit's container",
         _exec,

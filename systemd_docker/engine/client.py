@@ -64,6 +64,18 @@ class Engine:
         self.api = api
         self._wait = wait
 
+    @property
+    def patience(self) -> http.Wait:
+        """How the caller waits for answers; for other waits on the way to the same end."""
+        return self._wait
+
+    def finish(self, exchange: http.Exchange) -> EngineError | None:
+        """Wait for the whole of an answer, and close the exchange; see complete()."""
+        try:
+            return complete(exchange, self._wait, time.monotonic() + ANSWER_TIMEOUT_SEC)
+        finally:
+            exchange.close()
+
     def create(self, body: JsonObject, *, name: str = "", platform: str = "") -> models.Created:
         """Raises EngineError: 404, there is no such image; 409, the name is taken; 400, the engine refuses body."""
         query = {"name": name, "platform": platform}
@@ -185,6 +197,10 @@ class Engine:
         text = self._answer("GET", "/containers/json", {"all": "1", "filters": filters})
         return models.listed(text)
 
+    def image_labels(self, image: str) -> Mapping[str, JsonValue]:
+        """The labels that every container of this image gets. Raises EngineError: 404, there is no such image."""
+        return models.image_labels(self._answer("GET", f"/images/{http.quote(image)}/json"))
+
     def create_exec(self, container: str, body: JsonObject) -> str:
         """The id of a command that is to run in a container that runs; `POST /containers/ID/exec`."""
         text = self._answer("POST", _container(container, "exec"), {}, jsonobj.dump(dict(body)).encode())
@@ -199,13 +215,14 @@ class Engine:
         obj = models.parse(self._answer("GET", f"/exec/{http.quote(exec_id)}/json"))
         return -1 if jsonobj.get_or(obj, "Running", False) else jsonobj.get_or(obj, "ExitCode", 0)
 
-    def remove(self, container: str) -> None:
-        """Remove the container, by force if it runs, with its anonymous volumes, as `docker run --rm` does.
+    def remove(self, container: str, *, volumes: bool = True) -> None:
+        """Remove the container, by force if it runs. A container that is gone already, or going (409), is success.
 
-        That it is gone already, or going (409), is success.
+        volumes: its anonymous volumes as well, as `docker run --rm` does.
         """
+        query = {"v": "1" if volumes else "", "force": "1"}
         try:
-            self._answer("DELETE", f"/containers/{http.quote(container)}", {"v": "1", "force": "1"})
+            self._answer("DELETE", f"/containers/{http.quote(container)}", query)
         except EngineError as error:
             if error.http_status not in (404, 409):
                 raise

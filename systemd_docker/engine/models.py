@@ -50,6 +50,7 @@ class ContainerFacts:
     """A container as the engine has it now; `GET /containers/ID/json`.
 
     name:             without the slash in front.
+    image_id:         "sha256:…", also where the image has lost its name.
     pid:              the leader's PID as the engine's host sees it; 0 when it does not run.
     stop_timeout_sec: None where the container has none of its own.
     health:           "starting", "healthy", "unhealthy"; "" for a container without a healthcheck, or not yet run.
@@ -67,6 +68,7 @@ class ContainerFacts:
     error: str
     labels: Mapping[str, JsonValue]
     cgroup_parent: str
+    image_id: str
     tty: bool
     stop_signal: str
     stop_timeout_sec: int | None
@@ -79,13 +81,14 @@ class ContainerFacts:
 class Listed:
     """A container in a list; `GET /containers/json`.
 
-    name: without the slash in front. status: as in ContainerFacts.
+    name: without the slash in front. status, image_id: as in ContainerFacts.
     """
 
     id: str
     name: str
     status: str
     labels: Mapping[str, JsonValue]
+    image_id: str
 
 
 @frozen
@@ -126,6 +129,7 @@ def container_facts(text: bytes) -> ContainerFacts:
         error=jsonobj.get_or(obj, "State.Error", ""),
         labels=jsonobj.get_or(obj, "Config.Labels", {}),
         cgroup_parent=jsonobj.get_or(obj, "HostConfig.CgroupParent", ""),
+        image_id=jsonobj.get_or(obj, "Image", ""),
         tty=jsonobj.get_or(obj, "Config.Tty", False),
         stop_signal=jsonobj.get_or(obj, "Config.StopSignal", ""),
         stop_timeout_sec=None if stop_timeout < 0 else stop_timeout,
@@ -141,6 +145,11 @@ def _healthcheck(obj: JsonObject) -> str:
     return " ".join(words) if kind in ("CMD", "CMD-SHELL") else ""
 
 
+def image_labels(text: bytes) -> Mapping[str, JsonValue]:
+    """Of `GET /images/ID/json`."""
+    return jsonobj.get_or(parse(text), "Config.Labels", {})
+
+
 def created(text: bytes) -> Created:
     obj = parse(text)
     warnings = tuple(str(warning) for warning in jsonobj.get_or(obj, "Warnings", []))
@@ -154,6 +163,7 @@ def listed(text: bytes) -> tuple[Listed, ...]:
             name=_first_name(obj),
             status=jsonobj.get_or(obj, "State", ""),
             labels=jsonobj.get_or(obj, "Labels", {}),
+            image_id=jsonobj.get_or(obj, "ImageID", ""),
         )
         for obj in parse_list(text)
     )

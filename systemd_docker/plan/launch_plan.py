@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from systemd_docker.frozen import frozen
 from systemd_docker.plan.adoption import choose_adoptions, with_adoption
+from systemd_docker.plan.ownership import with_labels
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,12 +24,6 @@ if TYPE_CHECKING:
     from systemd_docker.unit import UnitContext
 else:
     import _signal as signal
-
-UNIT_LABEL = "systemd-docker.unit"
-INVOCATION_LABEL = "systemd-docker.invocation"
-USER_LABEL = "systemd-docker.user"
-"""On every container that we create: which unit it belongs to, which start of it, and, where that is a unit of a
-user's manager, the user's number: other managers of the host have units of the same name."""
 
 DEFAULT_STOP_TIMEOUT_SEC = 10
 """The engine's, for a container without one of its own; `POST /containers/ID/stop`."""
@@ -266,16 +261,6 @@ def signal_number(name: str) -> int:
         return signal.SIGRTMAX - int(offset)
     known = 0 if word.startswith("_") else getattr(signal, f"SIG{word}", 0)  # SIG_DFL and its like are none
     return known if isinstance(known, int) else 0
-
-
-def with_labels(body: JsonObject, unit: UnitContext) -> JsonObject:
-    """body for a container that says which unit it belongs to."""
-    if not unit.name:
-        return body
-    ours: dict[str, JsonValue] = {UNIT_LABEL: unit.name, INVOCATION_LABEL: unit.invocation_id}
-    if unit.user:
-        ours[USER_LABEL] = unit.user
-    return {**body, "Labels": {**_object(body, "Labels"), **ours}}
 
 
 def with_environment(body: JsonObject, environ: Mapping[str, str]) -> JsonObject:

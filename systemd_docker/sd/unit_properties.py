@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 ANSWER_TIMEOUT_SEC = 20
 """systemd answers in a millisecond, but not while it reloads: seconds, on a host with thousands of units."""
 
+DEAD_STATES = ("inactive", "failed")
+"""ActiveState= of a unit of which no process is left."""
+
 INFINITY_USEC = 2**64 - 1
 
 _TIMESPAN_USEC = {
@@ -49,6 +52,7 @@ class UnitProperties:
     main_pid, control_pid: 0 for none.
     invocation_id:     of the unit's last start, 32 hex digits; "" for a unit that was never started.
     exec_start_count:  how many ExecStart= commands the unit has.
+    name:              the unit's own where it was asked for by an alias.
     active_state:      "active", "activating", "inactive", ...; "" where systemd did not report it.
     """
 
@@ -74,6 +78,12 @@ class UnitProperties:
     syslog_level_prefix: bool = True
     remains_after_exit: bool = False
     exec_start_count: int = 1
+    name: str = ""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the unit may need its container; a unit that systemd did not report on may."""
+        return self.active_state not in DEAD_STATES
 
 
 @frozen
@@ -115,6 +125,7 @@ PROPERTIES = (
     Property("syslog_level_prefix", "SyslogLevelPrefix", "b"),
     Property("remains_after_exit", "RemainAfterExit", "b"),
     Property("exec_start_count", "ExecStart", "a(sasbttttuii)"),
+    Property("name", "Id", "s", "Unit"),
 )
 """What systemd is asked for, and the field that has the answer; org.freedesktop.systemd1(5)."""
 

@@ -98,7 +98,8 @@ class Container:
 
     @property
     def labels(self) -> dict[str, str]:
-        return self.request.get("Labels") or {}
+        """The image's, with those of the create request laid over them, as dockerd merges them."""
+        return {**(self.image["Config"].get("Labels") or {}), **(self.request.get("Labels") or {})}
 
     def output_of(self, number: int) -> list[tuple[int, bytes]]:
         """What the run of that number, from 0, has written; nothing if it has not begun."""
@@ -125,6 +126,7 @@ class Container:
         answer["Config"] |= {
             **self.image["Config"],
             **{key: value for key, value in given.items() if value is not None},
+            "Labels": self.labels,
         }
         answer["HostConfig"] |= self.request.get("HostConfig") or {}
         return answer | {

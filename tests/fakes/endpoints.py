@@ -387,6 +387,16 @@ def inspect_image(engine: FakeEngine, exchange: Exchange, name: str) -> None:
     engine.answer(exchange, 200, engine.find_image(name), **JSON)
 
 
+def commit(engine: FakeEngine, exchange: Exchange) -> None:
+    query = exchange.call.query
+    image = engine.commit(query["container"], query["repo"])
+    engine.answer(exchange, 201, {"Id": image["Id"]}, **JSON)
+
+
+def delete_image(engine: FakeEngine, exchange: Exchange, name: str) -> None:
+    engine.answer(exchange, 200, engine.remove_image(name), **JSON)
+
+
 def pull(engine: FakeEngine, exchange: Exchange) -> None:
     reference = pulled_reference(exchange.call.query)
     script = engine.registry.get(reference)
@@ -439,5 +449,7 @@ ENDPOINTS: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("DELETE", "/containers/([^/]+)", delete),
     ("GET", "/images/(.+)/json", inspect_image),
     ("POST", "/images/create", pull),
+    ("POST", "/commit", commit),
+    ("DELETE", "/images/(.+)", delete_image),
 )
 """Method, path without the API version, and who answers."""

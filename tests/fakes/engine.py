@@ -220,6 +220,27 @@ class FakeEngine:
                     return image
             raise StatusError(404, f"No such image: {normalized(reference)}")
 
+    def add_image(self, reference: str, labels: Mapping[str, str]) -> Any:
+        """An image with these labels, as `docker build` makes one."""
+        with self.changed:
+            digest = hashlib.sha256(f"image {next(self._ids)}".encode()).hexdigest()
+            config = self.image["Config"] | {"Labels": dict(labels)}
+            made = self.image | {"Id": f"sha256:{digest}", "RepoTags": [normalized(reference)], "Config": config}
+            self.images[normalized(reference)] = made
+            return made
+
+    def commit(self, container: str, reference: str) -> Any:
+        """`docker commit`: an image with the container's labels."""
+        with self.changed:
+            return self.add_image(reference, self.find(container).labels)
+
+    def remove_image(self, reference: str) -> list[dict[str, str]]:
+        """`docker rmi --force`."""
+        with self.changed:
+            image = self.find_image(reference)
+            self.images = {name: one for name, one in self.images.items() if one is not image}
+            return [{"Untagged": normalized(reference)}, {"Deleted": image["Id"]}]
+
     def find(self, name: str) -> Container:
         """By id, beginning of an id, or name; a 404 where there is none."""
         with self.changed:

@@ -31,6 +31,11 @@ def fake_proc(directory: Path, cgroup_text: str, mountinfo: str = MOUNTINFO) -> 
         ("/system.slice/_cpu.service", "cpu.service", "/system.slice/_cpu.service"),
         ("/system.slice/docker@a\\x2db.service", "docker@a\\x2db.service", "/system.slice/docker@a\\x2db.service"),
         ("/user.slice/user-0.slice/session-1.scope", "", ""),
+        ("/user.slice/user-1.slice/user@1.service/app.slice/vte-spawn-1.scope", "", ""),
+        ("/user.slice/user-1.slice/user@1.service/tmux-spawn-1.scope", "", ""),
+        ("/system.slice/containerd.service/kubepods-x.slice/cri-1.scope", "", ""),
+        ("/system.slice/web:blue.service", "web:blue.service", "/system.slice/web:blue.service"),
+        (f"/system.slice/{'w' * 247}.service", f"{'w' * 247}.service", f"/system.slice/{'w' * 247}.service"),
         ("/", "", ""),
     ],
 )
@@ -109,3 +114,48 @@ def test_a_users_unit_has_the_users_engine_where_there_is_one(tmp_path: Path) ->
     assert replace(users, is_user=False).engine_address == "unix:///var/run/docker.sock"
     named = replace(users, environ={**environ, "DOCKER_HOST": "unix:///run/other.sock"})
     assert named.engine_address == "unix:///run/other.sock"
+
+
+def test_a_shell_in_a_terminal_of_a_desktop_session_is_no_service(tmp_path: Path) -> None:
+    path = "/user.slice/user-1000.slice/user@1000.service/app.slice/vte-spawn-1.scope"
+
+    context = unit.read_unit({}, fake_proc(tmp_path, f"0::{path}\n"))
+
+    assert (context.name, context.cgroup, context.is_user) == ("", None, True)
+
+
+def test_a_user_without_a_runtime_directory_has_the_systems_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "None").mkdir()
+    (tmp_path / "None/docker.sock").touch()
+
+    users = replace(unit.read_unit({}, str(tmp_path)), is_user=True)
+
+    assert users.engine_address == "unix:///var/run/docker.sock"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("web", "web.service"),
+        ("web.service", "web.service"),
+        ("docker@redis-7.2", "docker@redis-7.2.service"),
+        ("web.timer", "web.timer"),
+        ("a.b.c", "a.b.c.service"),
+    ],
+)
+def test_only_a_units_type_is_a_suffix(text: str, name: str) -> None:
+    assert unit.unit_name(text) == name
+
+
+def test_another_unit_has_nothing_of_the_calling_one_but_its_manager(tmp_path: Path) -> None:
+    environ = {"INVOCATION_ID": "mine", "NOTIFY_SOCKET": "/run/n", "WATCHDOG_USEC": "5", "DOCKER_HOST": "unix:///x"}
+    mine = unit.read_unit(environ, fake_proc(tmp_path, "0::/system.slice/web.service\n"))
+
+    other = unit.other_unit(mine, "db.service", "its")
+
+    assert (other.name, other.invocation_id, other.cgroup) == ("db.service", "its", None)
+    assert (other.notify_socket, other.watchdog_usec, other.is_delegated) == ("", 0, False)
+    assert (other.is_user, other.engine_address) == (mine.is_user, mine.engine_address)

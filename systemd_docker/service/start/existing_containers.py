@@ -1,10 +1,12 @@
-"""Names that are taken, and containers that an earlier start has left: whose they are, and what becomes of them.
+"""Containers that are there already: leftovers of earlier starts, and one that has the name of the new one.
 
 | the container of that name is | with --rm | without | with --replace |
 |---|---|---|---|
 | stopped | removed | started again | removed |
 | running | an error | attached to | removed |
 | another live unit's | an error | an error | an error |
+
+A container that was not created for this unit keeps its anonymous volumes when it is removed.
 """
 
 from __future__ import annotations
@@ -12,65 +14,59 @@ from __future__ import annotations
 import time
 
 from systemd_docker import log
-from systemd_docker.engine import client, http
 from systemd_docker.errors import EngineError, Error
-from systemd_docker.plan.launch_plan import UNIT_LABEL, USER_LABEL
+from systemd_docker.plan.ownership import Owner, is_of_invocation
 from systemd_docker.sd.unit_properties import ANSWER_TIMEOUT_SEC, PropertiesQuery
-from systemd_docker.service.start import ownership
+from systemd_docker.service import ownership
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from systemd_docker.engine.client import Engine
-    from systemd_docker.engine.models import ContainerFacts
+    from systemd_docker.engine.models import ContainerFacts, Listed
     from systemd_docker.plan.launch_plan import LaunchPlan
     from systemd_docker.unit import UnitContext
 
 CREATED_STATUS = ("created", "exited", "dead")
 """States of a container that may be started or removed without ending anything; `GET /containers/ID/json`."""
 
-DEAD_STATES = ("inactive", "failed")
-"""ActiveState= of a unit that does not need its container; org.freedesktop.systemd1(5)."""
-
 
 def clear_leftovers(engine: Engine, plan: LaunchPlan, unit: UnitContext) -> None:
-    """End what earlier starts of this unit have left, whose wrapper was killed: there is one of us at a time.
+    """End the containers of earlier starts of this unit whose systemd-docker was killed: a unit has one at a time.
 
-    What runs must not go on beside us; what has stopped goes where the unit removes its containers. The container
-    whose name we want is left to settle().
+    A container that runs is killed; where the unit removes its containers, it is removed. The container that has the
+    wanted name is left to resolve_conflict().
     """
     if not unit.name:
         return
     for listed in ownership.containers_of(engine, unit):
-        if ownership.is_of_invocation(listed, unit) or (listed.name == plan.name and not plan.remove):
+        if is_of_invocation(listed.labels, unit) or (listed.name == plan.name and not plan.remove):
             continue
         if plan.remove:
-            log.info(f"removing container '{listed.name}', which an earlier start of {unit.name} has left")
+            log.info(
+                f"removing container '{listed.name}' ({listed.id[:12]}, {listed.status}), left by an earlier start of"
+                f" {unit.name}"
+            )
             engine.remove(listed.id)
         elif listed.status not in CREATED_STATUS:
-            log.info(f"killing container '{listed.name}', which an earlier start of {unit.name} has left")
-            exchange = engine.kill(listed.id, "SIGKILL")
-            try:
-                client.complete(exchange, http.wait_ready, time.monotonic() + client.ANSWER_TIMEOUT_SEC)
-            finally:
-                exchange.close()
+            _kill(engine, listed, unit)
 
 
-def settle(engine: Engine, plan: LaunchPlan, unit: UnitContext) -> ContainerFacts | None:
-    """The name is taken: by the container that is ours to go on with, or None, it is free now. Raises Error."""
+def resolve_conflict(engine: Engine, plan: LaunchPlan, unit: UnitContext) -> ContainerFacts | None:
+    """Decide about the container that has the wanted name: it is used, or removed (None). Raises Error."""
     try:
         taken = engine.inspect(plan.name)
     except EngineError as error:
         if error.http_status == 404:
-            # Whoever had the name has gone since.
+            # Removed since the engine refused the name.
             return None
         raise
     runs = taken.status not in CREATED_STATUS
-    owner = _other_live_unit(taken, unit)
-    if owner:
-        raise _in_use(plan, taken, owner)
+    owner = ownership.owner_of(engine, taken)
+    is_mine = owner == Owner(unit.name, unit.user)
+    if owner is not None and not is_mine and _is_live(engine, owner, unit):
+        raise _in_use(plan, taken, owner.unit)
     if plan.replace or (plan.remove and not runs):
-        log.info(f"removing the container {taken.id[:12]} that has the name '{plan.name}' and is {taken.status}")
-        engine.remove(taken.id)
+        _remove(engine, plan, taken, is_mine=is_mine)
         return None
     if runs and plan.remove:
         raise _in_use(plan, taken, "")
@@ -81,10 +77,23 @@ def settle(engine: Engine, plan: LaunchPlan, unit: UnitContext) -> ContainerFact
             hint=f"Remove it with 'docker rm --force {plan.name}', or use --replace, which makes a new one.",
         )
     if runs:
-        log.info(f"container '{plan.name}' runs already, and is attached to")
+        log.info(f"attaching to container '{plan.name}', which is running already")
     else:
         log.info(f"starting the stopped container '{plan.name}' again as it was created; use --rm for a new one")
     return taken
+
+
+def _kill(engine: Engine, listed: Listed, unit: UnitContext) -> None:
+    log.info(f"killing container '{listed.name}' ({listed.id[:12]}), left by an earlier start of {unit.name}")
+    failure = engine.finish(engine.kill(listed.id, "SIGKILL"))
+    if failure is not None and failure.http_status not in (404, 409):  # gone, or ended by itself
+        log.warning(f"cannot kill container '{listed.name}': {failure}\nEnd it with 'docker rm --force'.")
+
+
+def _remove(engine: Engine, plan: LaunchPlan, taken: ContainerFacts, *, is_mine: bool) -> None:
+    origin = "" if is_mine else "; this unit has not created it, so its anonymous volumes stay"
+    log.info(f"removing container {taken.id[:12]}, which is {taken.status} and has the name '{plan.name}'{origin}")
+    engine.remove(taken.id, volumes=is_mine)
 
 
 def _in_use(plan: LaunchPlan, taken: ContainerFacts, owner: str) -> Error:
@@ -98,18 +107,14 @@ def _in_use(plan: LaunchPlan, taken: ContainerFacts, owner: str) -> Error:
     )
 
 
-def _other_live_unit(taken: ContainerFacts, unit: UnitContext) -> str:
-    """The unit that needs the container, "" where that is nobody but us."""
-    owner, user = str(taken.labels.get(UNIT_LABEL, "")), str(taken.labels.get(USER_LABEL, ""))
-    if not owner or (owner, user) == (unit.name, unit.user):
-        return ""
-    if user != unit.user:
-        # A manager that we cannot ask.
-        return owner
+def _is_live(engine: Engine, owner: Owner, unit: UnitContext) -> bool:
+    """Whether another unit needs its container. A unit that systemd does not report on may."""
+    if owner.user != unit.user:
+        # Another manager's, which only its own user may ask.
+        return True
     try:
-        query = PropertiesQuery(owner, unit.environ, is_user=unit.is_user)
-        state = query.answer(http.wait_ready, time.monotonic() + ANSWER_TIMEOUT_SEC).active_state
+        query = PropertiesQuery(owner.unit, unit.environ, is_user=unit.is_user)
+        return query.answer(engine.patience, time.monotonic() + ANSWER_TIMEOUT_SEC).is_live
     except (OSError, TimeoutError) as error:
-        log.warning(f"cannot tell whether {owner} is active, ignoring: {error}")
-        return owner
-    return "" if state in DEAD_STATES else owner
+        log.warning(f"cannot ask systemd whether {owner.unit} is active, taking it for active: {error}")
+        return True

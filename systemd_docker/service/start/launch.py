@@ -11,7 +11,9 @@ from systemd_docker.errors import EngineError, EngineUnreachableError, Error
 from systemd_docker.frozen import frozen
 from systemd_docker.kernel.pidfd import NO_FD, hold
 from systemd_docker.kernel.signals import StopRequestedError
-from systemd_docker.service.start import existing_containers, ownership
+from systemd_docker.plan.ownership import is_of_invocation
+from systemd_docker.service import ownership
+from systemd_docker.service.start import existing_containers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +126,7 @@ def remove(engine: Engine, container_id: str) -> None:
 
 
 def _remove_unheard_of(engine: Engine, unit: UnitContext) -> None:
-    """Remove what this invocation has created without having heard of it."""
+    """Remove the container that the engine has created although its answer was not read."""
     if not unit.invocation_id:
         return
     try:
@@ -133,7 +135,8 @@ def _remove_unheard_of(engine: Engine, unit: UnitContext) -> None:
         log.warning(f"cannot tell whether the engine has created the container, ignoring: {error}")
         return
     for listed in found:
-        if ownership.is_of_invocation(listed, unit):
+        # Other commands of the unit, ExecStartPre= for one, run containers of the same invocation.
+        if is_of_invocation(listed.labels, unit) and listed.status == "created":
             remove(engine, listed.id)
 
 
@@ -151,7 +154,7 @@ def _obtain(engine: Engine, plan: LaunchPlan, unit: UnitContext, steps: Steps) -
         if error.http_status == 404 and plan.pull == "missing":
             steps.pull()
         elif error.http_status == 409 and plan.name:
-            if reused := existing_containers.settle(engine, plan, unit):
+            if reused := existing_containers.resolve_conflict(engine, plan, unit):
                 return Obtained(reused.id, runs=reused.running)
         else:
             raise _explained(error, plan) from None

@@ -79,6 +79,7 @@ def test_every_container_says_whose_it_is() -> None:
         "a": "b",
         "systemd-docker.unit": "web.service",
         "systemd-docker.invocation": UNIT.invocation_id,
+        "systemd-docker.user": "",
     }
 
 

@@ -45,6 +45,7 @@ ROWS: tuple[tuple[str, str, Any, tuple[str, ...], str, object], ...] = (
     ("SyslogLevelPrefix", "b", 0, ("no",), "syslog_level_prefix", False),
     ("RemainAfterExit", "b", 1, ("yes",), "remains_after_exit", True),
     ("ExecStart", "a(sasbttttuii)", [COMMAND, COMMAND], ("{ path=a }", "{ path=b }"), "exec_start_count", 2),
+    ("Id", "s", "shop.service", ("shop.service",), "name", "shop.service"),
 )
 EXPECTED = UnitProperties(**{row[4]: row[5] for row in ROWS})  # type: ignore[arg-type]
 
@@ -174,6 +175,14 @@ def test_an_address_that_means_nothing_is_an_error() -> None:
 )
 def test_time_spans_are_read_as_systemctl_prints_them(text: str, usec: int) -> None:
     assert parse_timespan_usec(text) == usec
+
+
+def test_a_unit_is_dead_only_where_systemd_reports_it() -> None:
+    states = ("active", "activating", "deactivating", "reloading", "inactive", "failed", "")
+
+    live = [state for state in states if UnitProperties(active_state=state).is_live]
+
+    assert live == ["active", "activating", "deactivating", "reloading", ""]
 
 
 @pytest.mark.parametrize("shown", [{}, {"NRestarts": ["[not set]"]}, {"ExecStart": [""], "MainPID": [""]}])

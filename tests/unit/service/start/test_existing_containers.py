@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from systemd_docker.engine import client
-from systemd_docker.errors import Error
+from systemd_docker.engine import client, http
+from systemd_docker.errors import EngineUnreachableError, Error
 from systemd_docker.frozen import replace
 from systemd_docker.options.own import parse_own
 from systemd_docker.options.run_options import parse_run
-from systemd_docker.plan.launch_plan import INVOCATION_LABEL, UNIT_LABEL, LaunchPlan
+from systemd_docker.plan.launch_plan import LaunchPlan
+from systemd_docker.plan.ownership import INVOCATION_LABEL, UNIT_LABEL, USER_LABEL
 from systemd_docker.service.start import existing_containers, planning
 from systemd_docker.service.start.early_queries import EarlyQueries
 from systemd_docker.unit import UnitContext, read_unit
@@ -37,7 +38,7 @@ def add(engine: FakeEngine, name: str, *, unit: str = "", invocation: str = "the
 
 def settle(engine: FakeEngine, *words: str, own: str = "") -> str:
     """What became of the name web: the id to go on with, or "" where it is free."""
-    taken = existing_containers.settle(
+    taken = existing_containers.resolve_conflict(
         client.connect(engine.path), plan_of(engine, "--name=web", *words, own=own), unit_of(engine)
     )
     return taken.id if taken else ""
@@ -105,3 +106,96 @@ def test_without_rm_a_leftover_is_ended_and_kept(engine: FakeEngine) -> None:
 
     assert (old.status, old.signals) == ("exited", ["KILL"])
     assert web.is_running
+
+
+def stranger(engine: FakeEngine, trick: str, name: str = "stranger", *, runs: bool = True) -> Container:
+    """A container that somebody else runs, of an image that carries web.service's labels."""
+    if trick == "commit":
+        add(engine, "committed", unit="web.service", runs=False)
+        engine.commit("committed", "trick")
+        engine.remove(engine.find("committed"))
+    else:
+        engine.add_image("trick", {UNIT_LABEL: "web.service"})
+    made = engine.add(name, script=RUNS, request={"Image": "trick"})
+    if runs:
+        engine.begin(made)
+    assert made.labels[UNIT_LABEL] == "web.service"
+    return made
+
+
+@pytest.mark.parametrize("words", [[], ["--rm"]])
+@pytest.mark.parametrize("trick", ["commit", "label"])
+def test_a_container_whose_image_carries_the_units_labels_is_left_alone(
+    trick: str, words: list[str], engine: FakeEngine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    theirs = stranger(engine, trick)
+    own = add(engine, "own", unit="web.service")
+
+    existing_containers.clear_leftovers(client.connect(engine.path), plan_of(engine, *words), unit_of(engine))
+
+    assert theirs.is_running
+    assert not theirs.signals
+    assert not own.is_running
+    assert "leaving container 'stranger'" in capfd.readouterr().err
+
+
+def test_a_leftover_whose_image_is_gone_is_known_by_its_place(engine: FakeEngine) -> None:
+    engine.add_image("short", {})
+    labels = {UNIT_LABEL: "web.service", INVOCATION_LABEL: "then"}
+    place = {"CgroupParent": "/system.slice/web.service/payload.slice"}
+    engine.add("own", request={"Image": "short", "Labels": labels, "HostConfig": place})
+    theirs = engine.add("theirs", request={"Image": "short", "Labels": labels})
+    engine.remove_image("short")
+
+    existing_containers.clear_leftovers(client.connect(engine.path), plan_of(engine, "--rm"), unit_of(engine))
+
+    assert list(engine.containers) == [theirs.id]
+
+
+def test_an_images_label_of_a_user_does_not_lock_the_unit_out(engine: FakeEngine) -> None:
+    engine.add_image("locks", {USER_LABEL: "1000"})
+    labels = {UNIT_LABEL: "web.service", INVOCATION_LABEL: "then", USER_LABEL: ""}
+    engine.add("web", request={"Image": "locks", "Labels": labels})
+
+    assert settle(engine, "--rm") == ""
+    assert not engine.containers
+
+
+def test_a_name_that_a_strangers_container_has_is_no_other_units(engine: FakeEngine) -> None:
+    engine.add_image("trick", {UNIT_LABEL: "db.service"})
+    engine.add("web", request={"Image": "trick"})
+
+    assert settle(engine, "--rm") == ""
+    assert not engine.containers
+
+
+@pytest.mark.parametrize(("unit", "volumes"), [("", None), ("web.service", "1")])
+def test_anonymous_volumes_go_only_with_the_units_own_container(
+    unit: str, volumes: str | None, engine: FakeEngine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    web = add(engine, "web", unit=unit, runs=False)
+
+    settle(engine, "--rm")
+
+    assert engine.wait_for_request("DELETE /containers/*").query.get("v") == volumes
+    assert f"removing container {web.id[:12]}, which is created and has the name 'web'" in capfd.readouterr().err
+
+
+def test_a_leftover_that_cannot_be_killed_is_reported(engine: FakeEngine, capfd: pytest.CaptureFixture[str]) -> None:
+    add(engine, "old", unit="web.service")
+    engine.fail("POST /containers/*/kill", 500, "cannot kill: it is stuck")
+
+    existing_containers.clear_leftovers(client.connect(engine.path), plan_of(engine, "--name=web"), unit_of(engine))
+
+    assert "cannot kill container 'old': cannot kill: it is stuck" in capfd.readouterr().err
+
+
+def test_a_stop_ends_the_wait_for_a_leftovers_death(engine: FakeEngine) -> None:
+    add(engine, "old", unit="web.service")
+    release = engine.hold("POST /containers/*/kill")
+    impatient = client.connect(engine.path, wait=http.no_longer_than(0.2))
+
+    with pytest.raises(EngineUnreachableError):
+        existing_containers.clear_leftovers(impatient, plan_of(engine, "--name=web"), unit_of(engine))
+
+    release()
