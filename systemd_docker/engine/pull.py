@@ -17,7 +17,7 @@ import os
 import signal
 import sys
 
-from systemd_docker import jsonobj
+from systemd_docker import jsonobj, program
 from systemd_docker.engine.pull_progress import PullProgress, Tally, is_image_id, parse_reference
 from systemd_docker.errors import EngineError, EngineUnreachableError
 from systemd_docker.frozen import replace
@@ -146,12 +146,15 @@ def start_pull(
 
 
 def _spawn(argv: list[str], environ: Mapping[str, str], stdout: int) -> int:
-    """A child with our standard error and nothing else of ours: signals as a new process expects them, own group."""
+    """Start a child with our standard error and archive, default signals and a process group of its own."""
+    files = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, stdout, 1)]
+    if (archive := program.held_fd()) != program.NOT_HELD:
+        files.append((os.POSIX_SPAWN_DUP2, archive, archive))  # sys.path names it by this number
     return os.posix_spawn(
         argv[0],
         argv,
         environ,
-        file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, stdout, 1)],
+        file_actions=files,
         setpgroup=0,
         setsigmask=(),
         setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parents[2] / "systemd_docker"
 
 LAYERS = (
-    {"errors", "log", "jsonobj", "frozen", "undo"},
+    {"errors", "log", "jsonobj", "frozen", "undo", "program"},
     {"kernel", "sd", "engine"},
     {"unit", "options"},
     {"plan", "generator"},

@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import sdnotify
 
 from systemd_docker import __version__
-from systemd_docker.commands import install_system
-from systemd_docker.commands.install_system import Environment
+from systemd_docker.commands import install_system, installed_files
+from systemd_docker.commands.installed_files import Environment
 from systemd_docker.errors import UsageError
 
 CHECKOUT = Path(__file__).parents[3]
@@ -22,6 +23,7 @@ EVERYTHING = {
     "etc/systemd/docker/hello-world.conf": 0o644,
     "usr/local/bin/systemd-docker": 0o755,
     "usr/local/bin/systemd-docker-runc": 0o755,
+    "usr/local/lib/systemd-docker/program.zip": 0o644,
     "usr/local/lib/systemd/system-generators/systemd-docker-generator": 0o755,
     "usr/local/lib/systemd/system/docker@.service": 0o644,
     "usr/local/lib/systemd/system/hello-world.service": 0o644,
@@ -64,6 +66,19 @@ def test_a_second_installation_changes_nothing(tmp_path: Path, capsys: pytest.Ca
 
     assert {path: path.stat().st_ino for path in tmp_path.rglob("*")} == before
     assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == {"unchanged", "kept"}
+
+
+def test_an_upgrade_leaves_a_running_program_its_file(tmp_path: Path) -> None:
+    archive = tmp_path / "usr/local/lib/systemd-docker/program.zip"
+    install(tmp_path)
+    content = archive.read_bytes()
+    archive.write_bytes(b"of another version")
+
+    with archive.open("rb") as held:
+        install(tmp_path)
+
+        assert archive.read_bytes() == content
+        assert held.read() == b"of another version"
 
 
 def test_a_file_that_was_changed_is_written_anew(tmp_path: Path) -> None:
@@ -140,9 +155,17 @@ def test_an_interrupted_write_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == [target.name]
 
 
+def runnable(root: Path, path: str) -> Path:
+    """A copy of a launcher below root that finds its archive without chroot(2)."""
+    copy = root / Path(path).name
+    copy.write_text((root / path).read_text().replace("'/usr/local/lib/", f"'{root}/usr/local/lib/"))
+    copy.chmod(0o755)
+    return copy
+
+
 def test_launchers_run_without_site_and_from_anywhere(tmp_path: Path) -> None:
     install(tmp_path)
-    launcher = tmp_path / "usr/local/lib/systemd/system-generators/systemd-docker-generator"
+    launcher = runnable(tmp_path, "usr/local/lib/systemd/system-generators/systemd-docker-generator")
     (tmp_path / "systemd_docker.py").write_text("raise SystemExit('imported from the working directory')")
     output = tmp_path / "generator"
     output.mkdir()
@@ -161,16 +184,33 @@ def test_launchers_run_without_site_and_from_anywhere(tmp_path: Path) -> None:
 def test_the_launcher_starts_the_command_line(tmp_path: Path) -> None:
     install(tmp_path)
 
-    result = subprocess.run([tmp_path / "usr/local/bin/systemd-docker", "--version"], capture_output=True, check=True)
+    result = subprocess.run(
+        [runnable(tmp_path, "usr/local/bin/systemd-docker"), "--version"], capture_output=True, check=True
+    )
 
     assert result.stdout.decode() == f"systemd-docker {__version__}\n"
 
 
+def test_what_is_installed_can_install_and_uninstall_itself(tmp_path: Path) -> None:
+    install(tmp_path)
+    launcher = runnable(tmp_path, "usr/local/bin/systemd-docker")
+    archive = tmp_path / "usr/local/lib/systemd-docker/program.zip"
+    content = archive.read_bytes()
+    other = tmp_path / "other"
+
+    subprocess.run([launcher, "install-system", f"--root={other}"], capture_output=True, check=True)
+    subprocess.run([launcher, "install-system", f"--root={tmp_path}", "--uninstall"], capture_output=True, check=True)
+
+    assert (other / "usr/local/lib/systemd-docker/program.zip").read_bytes() == content
+    assert files(other) == EVERYTHING
+    assert not (tmp_path / "usr/local/lib/systemd-docker").exists()
+
+
 def test_a_launcher_finds_every_dependency(tmp_path: Path) -> None:
     install(tmp_path)
-    launcher = (tmp_path / "usr/local/bin/systemd-docker").read_text()
+    launcher = runnable(tmp_path, "usr/local/bin/systemd-docker").read_text()
     shebang, rest = launcher.split("\n", 1)
-    program = rest.split("from systemd_docker.cli")[0] + (
+    program = rest.split("from systemd_docker.__main__")[0] + (
         "import docker, sdnotify, systemd._daemon, systemd_docker\n"
         "assert sys.flags.isolated and sys.flags.no_site and sys.flags.utf8_mode"
     )
@@ -187,6 +227,7 @@ def test_paths_inside_files_are_those_of_the_root(tmp_path: Path) -> None:
         CHECKOUT / "systemd_docker", site / "systemd_docker", ignore=shutil.ignore_patterns("__pycache__")
     )
     shutil.copytree(CHECKOUT / "units", site / "systemd_docker/resources/units")
+    shutil.copytree(Path(sdnotify.__file__).parent, site / "sdnotify", ignore=shutil.ignore_patterns("__pycache__"))
     program = (
         f"import sys; sys.path.insert(0, {str(site)!r});"
         "from systemd_docker.commands.install_system import main;"
@@ -196,10 +237,11 @@ def test_paths_inside_files_are_those_of_the_root(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", program], stdout=subprocess.DEVNULL, check=True)
 
     launcher = (tmp_path / "usr/local/bin/systemd-docker").read_text()
-    assert "sys.path += ['/opt/venv/lib/site-packages', " in launcher
+    assert "*['/opt/venv/lib/site-packages', " in launcher
+    assert "os.open('/usr/local/lib/systemd-docker/program.zip'" in launcher
     assert (tmp_path / "usr/local/lib/systemd/system/docker@.service").exists()
-    (cache,) = (site / "systemd_docker/__pycache__").glob("errors.*.pyc")
-    assert b"/opt/venv/lib/site-packages/systemd_docker/errors.py" in cache.read_bytes()
+    (cache,) = (site / "sdnotify/__pycache__").glob("__init__.*.pyc")
+    assert b"/opt/venv/lib/site-packages/sdnotify/__init__.py" in cache.read_bytes()
     assert str(tmp_path).encode() not in cache.read_bytes()
 
 
@@ -219,4 +261,4 @@ def test_wrong_options_are_usage_errors(option: str, message: str) -> None:
 
 def test_a_module_that_is_missing_is_named() -> None:
     with pytest.raises(UsageError, match="cannot find the module 'systemd_docker_no_such_module'"):
-        install_system.module_home("systemd_docker_no_such_module")
+        installed_files.module_home("systemd_docker_no_such_module")
