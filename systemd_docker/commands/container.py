@@ -16,7 +16,7 @@ import time
 
 from systemd_docker import log
 from systemd_docker import unit as unit_room
-from systemd_docker.engine import client, http, multiplex
+from systemd_docker.engine import answers, client, http, multiplex
 from systemd_docker.errors import Error, NoContainerError, UsageError
 from systemd_docker.frozen import frozen
 from systemd_docker.options.pflag import Flag, Spellings, parse_flags, switch
@@ -60,7 +60,7 @@ class Request:
     @property
     def patient_engine(self) -> client.Engine:
         """For requests that take their time, now that the engine is known to be there."""
-        return client.Engine(self.engine.socket_path, self.engine.api)
+        return client.Engine(self.engine.socket_path, self.engine.api, http.wait_ready)
 
     def text(self, long: str, default: str = "") -> str:
         values = self.values.get(long, ())
@@ -138,7 +138,7 @@ def _properties_of(name: str, unit: UnitContext) -> UnitProperties:
 def _kill(request: Request) -> int:
     container = _running(request)
     name = request.text("signal", "KILL")
-    _finish(request.engine.kill(container.id, name), f"cannot send {name} to container '{container.name}'")
+    _finish(request, request.engine.kill(container.id, name), f"cannot send {name} to container '{container.name}'")
     return 0
 
 
@@ -150,7 +150,7 @@ def _stop(request: Request) -> int:
             timeout_sec = seconds if isinstance(seconds, int) else None
             exchange = request.engine.stop(container.id, timeout_sec=timeout_sec)
             longest_sec = timeout_sec if timeout_sec is not None else _own_timeout_sec(request.engine, container)
-            _finish(exchange, f"cannot stop container '{container.name}'", longest_sec)
+            _finish(request, exchange, f"cannot stop container '{container.name}'", longest_sec)
     return 0
 
 
@@ -239,11 +239,9 @@ def _how_to_look(unit_name: str) -> str:
     )
 
 
-def _finish(exchange: http.Exchange, doing: str, longest_sec: int = 0) -> None:
+def _finish(request: Request, exchange: http.Exchange, doing: str, longest_sec: int = 0) -> None:
     """Wait for an answer that may take longest_sec longer than others. Raises Error; not for what has ended (304)."""
-    with contextlib.closing(exchange):
-        deadline = time.monotonic() + longest_sec + client.ANSWER_TIMEOUT_SEC
-        failure = client.complete(exchange, http.wait_ready, deadline)
+    failure = request.patient_engine.finish(exchange, longest_sec + answers.ANSWER_TIMEOUT_SEC)
     if failure is not None and failure.http_status != 304:
         raise failure.while_doing(doing)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from systemd_docker.engine import http
 from systemd_docker.errors import AdoptionError
 from systemd_docker.frozen import replace
 from systemd_docker.service.start import early_queries, planning
@@ -25,10 +26,11 @@ def main(own: OwnOptions, options: RunOptions, unit: UnitContext, queries: Early
     """
     refusal = None
     try:
-        prepared = planning.prepare(own, options, unit, queries)
+        prepared = planning.prepare(own, options, unit, queries, http.wait_ready)
     except AdoptionError as error:
         refusal = error
-        prepared = planning.prepare(replace(own, adopt="none"), options, unit, early_queries.EarlyQueries(unit))
+        own, queries = replace(own, adopt="none"), early_queries.EarlyQueries(unit)
+        prepared = planning.prepare(own, options, unit, queries, http.wait_ready)
     plan, engine = prepared.plan, prepared.engine
     if own.print_ == "api":
         print(json.dumps(_as_object(plan, engine, refusal), sort_keys=True))

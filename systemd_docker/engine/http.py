@@ -1,38 +1,34 @@
-"""HTTP/1.1 over AF_UNIX: one request and its answer per connection, without ever blocking. Has never heard of Docker.
+"""HTTP/1.1 over AF_UNIX: one request and its answer per connection, without ever blocking. Knows nothing of Docker.
 
 Why not http.client: it costs 6 MB in every supervising process, and it buffers, so that bytes which arrive together
-with a "101 Switching Protocols" are lost to the stream behind it. What is supported is what a Go server sends:
-Content-Length, chunked, or until the connection closes; RFC 9112.
+with a "101 Switching Protocols" are lost to the stream behind it.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import struct
 import time
 
-from systemd_docker.frozen import frozen
+from systemd_docker.engine.http_parser import Parser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
 
+    from systemd_docker.engine.http_parser import Head
+
     Wait = Callable[[int, int, float], None]
     """wait(fd, events, deadline): return when poll(2) events are there on fd, or it hung up; deadline is monotonic.
 
-    Raises TimeoutError at the deadline; may raise anything else that ends the caller's patience, a signal for one.
+    Raises TimeoutError at the deadline; may raise anything else that ends the wait, as a signal to stop does.
     """
 else:
     # CPython's own C module: the Python layer over it makes enums of its constants, 2 ms and 1 MB.
     import _socket as socket
-
-MAX_HEAD_BYTES = 64 * 1024
-"""Status line and headers of an answer; dockerd sends under 1 KiB."""
-
-MAX_BODY_BYTES = 64 * 1024 * 1024
-"""Of an answer that is collected whole: only a broken peer reaches it."""
 
 RECEIVE_BYTES = 64 * 1024
 
@@ -40,174 +36,31 @@ CONNECT_TIMEOUT_SEC = 10
 """connect(2) waits only while the listener's backlog is full: its process is alive, but has long not accepted."""
 
 
-class ProtocolError(ConnectionError):
-    """The peer does not speak HTTP/1.1, or not as far as we understand it."""
-
-
-@frozen
-class Head:
-    """Status line and headers; header names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-
-    @property
-    def is_upgrade(self) -> bool:
-        return self.status == 101
-
-
-class Parser:
-    """An answer's bytes, in pieces of any size, to its head and body. No I/O.
-
-    head:      None until all of it was fed.
-    complete:  the answer has ended; never true of an upgraded connection, whose bytes behind the head are all body.
-    """
-
-    def __init__(self, *, expects_body: bool = True) -> None:
-        self.head: Head | None = None
-        self.complete = False
-        self._expects_body = expects_body
-        self._input = bytearray()
-        self._body = bytearray()
-        self._left: int | None = None
-        self._chunked = False
-        self._step: Callable[[], bool] = self._read_head
-
-    def feed(self, data: bytes) -> None:
-        """Raises ProtocolError."""
-        self._input += data
-        while not self.complete and self._step():
-            pass
-
-    def feed_end(self) -> None:
-        """The peer closed the connection. Raises ProtocolError where the answer had not ended."""
-        if self.complete:
-            return
-        if self.head is None or self._chunked or self._left is not None:
-            raise ProtocolError("the connection was closed in the middle of an answer")
-        self.complete = True
-
-    def take_body(self) -> bytes:
-        """What came of the body since the last call."""
-        taken = bytes(self._body)
-        self._body.clear()
-        return taken
-
-    def _read_head(self) -> bool:
-        end = self._input.find(b"\r\n\r\n")
-        if end < 0:
-            if len(self._input) > MAX_HEAD_BYTES:
-                raise ProtocolError("the answer's headers do not end")
-            return False
-        self.head = head = _parse_head(bytes(self._input[:end]))
-        del self._input[: end + 4]
-        if head.is_upgrade:
-            self._step = self._read_until_close
-        elif head.status in (204, 304) or not self._expects_body:
-            self.complete = True
-        elif head.headers.get("transfer-encoding", "").lower() == "chunked":
-            self._chunked = True
-            self._step = self._read_chunk_size
-        elif (length := head.headers.get("content-length")) is not None:
-            self._left = _number(length, base=10)
-            self._step = self._read_counted
-            self.complete = self._left == 0
-        else:
-            self._step = self._read_until_close
-        return True
-
-    def _read_until_close(self) -> bool:
-        self._body += self._input
-        self._input.clear()
-        return False
-
-    def _read_counted(self) -> bool:
-        assert self._left is not None
-        piece = self._input[: self._left]
-        del self._input[: len(piece)]
-        self._body += piece
-        self._left -= len(piece)
-        self.complete = self._left == 0
-        return False
-
-    def _read_chunk_size(self) -> bool:
-        line = self._take_line()
-        if line is None:
-            return False
-        self._left = _number(line.split(b";")[0].strip().decode("latin-1"), base=16)
-        self._step = self._read_chunk if self._left else self._read_trailer
-        return True
-
-    def _read_chunk(self) -> bool:
-        assert self._left is not None
-        if self._left == 0:
-            if len(self._input) < 2:
-                return False
-            if self._input[:2] != b"\r\n":
-                raise ProtocolError("a chunk is longer than it said")
-            del self._input[:2]
-            self._step = self._read_chunk_size
-            return True
-        piece = self._input[: self._left]
-        del self._input[: len(piece)]
-        self._body += piece
-        self._left -= len(piece)
-        return bool(piece)
-
-    def _read_trailer(self) -> bool:
-        line = self._take_line()
-        if line is None:
-            return False
-        self.complete = not line
-        return True
-
-    def _take_line(self) -> bytes | None:
-        end = self._input.find(b"\r\n")
-        if end < 0:
-            if len(self._input) > MAX_HEAD_BYTES:
-                raise ProtocolError("a line of the answer does not end")
-            return None
-        line = bytes(self._input[:end])
-        del self._input[: end + 2]
-        return line
-
-
-def _number(text: str, *, base: int) -> int:
-    digits = "0123456789abcdef"[:base]
-    if not text or any(character not in digits for character in text.lower()):
-        raise ProtocolError(f"'{text[:40]}' is not a length")
-    return int(text, base)
-
-
-def _parse_head(data: bytes) -> Head:
-    status_line, *lines = data.decode("latin-1").split("\r\n")
-    version, _, rest = status_line.partition(" ")
-    code = rest[:3]
-    if not version.startswith("HTTP/1.") or not (code.isascii() and code.isdecimal() and len(code) == 3):
-        raise ProtocolError(f"not an HTTP answer: '{status_line[:40]}'")
-    headers = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon:
-            raise ProtocolError(f"not a header: '{line[:40]}'")
-        headers[name.strip().lower()] = value.strip()
-    return Head(int(code), headers)
+MAX_PATH_BYTES = 107
+"""Of a socket's path; unix(7), sun_path."""
 
 
 class Exchange:
     """One request on a connection of its own; owns the socket until it is detached or closed.
 
     Register fileno() for `events` and call advance() when ready, or let a Wait do so: receive_head(), receive().
+    After an error of advance() only close() makes sense.
+
+    title: the request as messages name it: "POST /containers/web/wait".
     """
 
-    def __init__(self, path: str, request: bytes, *, expects_body: bool = True) -> None:
+    def __init__(self, path: str, request: bytes, title: str, *, expects_body: bool = True) -> None:
         """Connect and queue the request.
 
-        Raises OSError: ENOENT, ECONNREFUSED, nobody listens at path; EACCES, we may not; EAGAIN, its backlog is full.
+        Raises OSError: ENOENT, ECONNREFUSED, nothing listens at path; EACCES, no permission; EAGAIN, its backlog is
+        full; ENAMETOOLONG.
         """
+        self.title = title
         self.parser = Parser(expects_body=expects_body)
         self._unsent = memoryview(request)
         self._head = bytearray()
+        if len(os.fsencode(path)) > MAX_PATH_BYTES:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), path)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             # A unix socket's connect(2) cannot be waited for with poll(2): unix(7) has EAGAIN, not EINPROGRESS.
@@ -220,19 +73,27 @@ class Exchange:
             raise OSError(error.errno, error.strerror, path) from None
 
     @classmethod
-    def resumed(cls, fd: int, received: bytes) -> Exchange:
-        """An exchange that was taken apart with parts(); takes ownership of fd."""
+    def resumed(cls, fd: int, received: bytes, title: str) -> Exchange:
+        """Continue an exchange that was taken apart with parts(); takes ownership of fd, also where it raises.
+
+        Raises ProtocolError.
+        """
         exchange = cls.__new__(cls)
+        exchange.title = title
         exchange.parser = Parser()
-        exchange.parser.feed(received)
         exchange._head = bytearray(received)
         exchange._unsent = memoryview(b"")
         exchange._socket = socket.socket(fileno=fd)
-        exchange._socket.setblocking(False)
+        try:
+            exchange._socket.setblocking(False)
+            exchange.parser.feed(received)
+        except OSError:
+            exchange.close()
+            raise
         return exchange
 
     def parts(self) -> tuple[int, bytes]:
-        """(fd, what was received) of an exchange that has its head and nothing behind it; the caller owns the fd."""
+        """Return (fd, received bytes) of an exchange that has its head and no body yet; the caller owns the fd."""
         return self._socket.detach(), bytes(self._head)
 
     def fileno(self) -> int:
@@ -259,29 +120,27 @@ class Exchange:
             else:
                 self.parser.feed_end()
         except BlockingIOError:
-            # poll(2) may report readiness that is gone by the time we use it.
+            # poll(2) may report readiness that is gone by now.
             return
 
     def receive_head(self, wait: Wait, deadline: float) -> Head:
         while self.parser.head is None:
-            wait(self.fileno(), self.events, deadline)
-            self.advance()
+            self._advance_when_ready(wait, deadline)
         return self.parser.head
 
     def receive(self, wait: Wait, deadline: float) -> tuple[Head, bytes]:
-        """The whole answer. Raises TimeoutError at the deadline (monotonic), ProtocolError past MAX_BODY_BYTES."""
+        """Return the whole answer. Raises TimeoutError at the deadline (monotonic), OSError, ProtocolError."""
         head = self.receive_head(wait, deadline)
-        body = bytearray(self.parser.take_body())
         while not self.complete:
-            wait(self.fileno(), self.events, deadline)
-            self.advance()
-            body += self.parser.take_body()
-            if len(body) > MAX_BODY_BYTES:
-                raise ProtocolError("the answer does not end")
-        return head, bytes(body)
+            self._advance_when_ready(wait, deadline)
+        return head, self.parser.take_body()
+
+    def _advance_when_ready(self, wait: Wait, deadline: float) -> None:
+        wait(self.fileno(), self.events, deadline)
+        self.advance()
 
     def detach(self) -> socket.socket:
-        """The socket of an upgraded connection; the caller owns it. parser.take_body() has what came already."""
+        """Return an upgraded connection's socket, which is the caller's; parser.take_body() has its first bytes."""
         detached = socket.socket(fileno=self._socket.detach())
         detached.setblocking(False)
         return detached
@@ -297,9 +156,9 @@ def format_request(
     headers: Mapping[str, str] | None = None,
     version: str = "HTTP/1.1",
 ) -> bytes:
-    """A request's bytes; every connection carries one, so each says that it will be closed unless it is upgraded.
+    """Return a request's bytes; with "Connection: close", for every connection carries one, unless headers differ.
 
-    version: "HTTP/1.0" for an answer that is not chunked: all bytes behind its head are its body's.
+    version: "HTTP/1.0" for an answer that is not chunked: all bytes after its head are body.
     """
     fields = {"Host": "docker", "User-Agent": "systemd-docker", "Connection": "close"}
     if body is not None:
@@ -312,14 +171,14 @@ def format_request(
 
 
 PROMPT_SEC = 5
-"""How long an engine that runs may take for a simple answer on a host that is busy."""
+"""How long a running engine may take for a simple answer on a busy host."""
 
 
 def promptly(limit_sec: float = PROMPT_SEC) -> Wait:
-    """A Wait for an engine that may not run: its socket is systemd's, which accepts connections in its place.
+    """Return a Wait for an engine that may not run: its socket is systemd's, which accepts connections in its place.
 
-    systemd starts the engine for them, but not while it waits for us: with Requires=docker.service, an engine that
-    has crashed is started again only when the unit has stopped. limit_sec: for each thing that is waited for.
+    systemd starts the engine for them, but not while it waits for this process: with Requires=docker.service, an
+    engine that has crashed is started again only when the unit has stopped. limit_sec: of each single wait.
     """
 
     def wait(fd: int, events: int, deadline: float) -> None:
@@ -328,18 +187,23 @@ def promptly(limit_sec: float = PROMPT_SEC) -> Wait:
     return wait
 
 
-def no_longer_than(limit_sec: float, wait: Wait | None = None) -> Wait:
-    """A Wait with which all that is waited for together takes no longer than limit_sec from now. wait: wait_ready."""
+def no_longer_than(limit_sec: float, wait: Wait) -> Wait:
+    """Return a Wait with which all single waits together take no longer than limit_sec from now."""
     limit = time.monotonic() + limit_sec
 
     def wait_until(fd: int, events: int, deadline: float) -> None:
-        (wait or wait_ready)(fd, events, min(deadline, limit))
+        wait(fd, events, min(deadline, limit))
 
     return wait_until
 
 
+def never_wait(fd: int, events: int, deadline: float) -> None:
+    """A Wait for callers whose event loop does the waiting: blocking would be a bug there."""
+    raise AssertionError(f"a blocking wait for fd {fd}, events {events}, until {deadline}")
+
+
 def wait_ready(fd: int, events: int, deadline: float) -> None:
-    """The plainest Wait: nothing but the fd and the deadline."""
+    """The simplest Wait: only the fd and the deadline end it."""
     poll = select.poll()
     poll.register(fd, events)
     left_sec = deadline - time.monotonic()

@@ -1,9 +1,8 @@
-"""What the engine tells, as records, and how they are read from its JSON."""
+"""The engine's answers as records, and how they are read from its JSON. Every reader raises jsonobj.JsonError."""
 
 from __future__ import annotations
 
 from systemd_docker import jsonobj
-from systemd_docker.errors import EngineError
 from systemd_docker.frozen import frozen
 
 TYPE_CHECKING = False
@@ -17,21 +16,19 @@ DEFAULT_HEALTHCHECK_INTERVAL_NSEC = 30 * 10**9
 
 @frozen
 class EngineInfo:
-    """What decides how a container can be made part of a unit; `GET /info`.
+    """The facts that decide how a container can be made part of a unit; `GET /info`.
 
-    cgroup_driver: "systemd", "cgroupfs" or "none"; cgroup_version: "1" or "2".
+    cgroup_driver: "systemd", "cgroupfs" or "none".
     version:       e.g. "20.10.24+dfsg1".
     has_limits:    whether it can limit memory or processes: a user's own engine may have no controllers.
-    runtimes:      by the names that the engine's configuration lists, their programs, "" for none of its own.
+    runtimes:      by the names that the engine's configuration lists, their programs, "" for the engine's choice.
     """
 
     version: str
     cgroup_driver: str
-    cgroup_version: str
     default_runtime: str
     runtimes: Mapping[str, str]
     security_options: tuple[str, ...]
-    live_restore: bool
     has_limits: bool = True
 
     @property
@@ -100,26 +97,24 @@ class Created:
 
 
 def engine_info(text: bytes) -> EngineInfo:
-    obj = parse(text)
+    obj = jsonobj.parse_object(text)
     runtimes = jsonobj.get_or(obj, "Runtimes", {})
     return EngineInfo(
         version=jsonobj.get_or(obj, "ServerVersion", ""),
         cgroup_driver=jsonobj.get_or(obj, "CgroupDriver", ""),
-        cgroup_version=jsonobj.get_or(obj, "CgroupVersion", "1"),
         default_runtime=jsonobj.get_or(obj, "DefaultRuntime", ""),
         runtimes={name: str(one.get("path", "")) for name, one in runtimes.items() if isinstance(one, dict)},
         security_options=tuple(str(option) for option in jsonobj.get_or(obj, "SecurityOptions", [])),
-        live_restore=jsonobj.get_or(obj, "LiveRestoreEnabled", False),
         has_limits=jsonobj.get_or(obj, "MemoryLimit", True) or jsonobj.get_or(obj, "PidsLimit", True),
     )
 
 
 def container_facts(text: bytes) -> ContainerFacts:
-    obj = parse(text)
+    obj = jsonobj.parse_object(text)
     stop_timeout = jsonobj.get_or(obj, "Config.StopTimeout", -1)
     health = jsonobj.get_or(obj, "State.Health.Status", "")
     return ContainerFacts(
-        id=expect(obj, "Id"),
+        id=jsonobj.get(obj, "Id", str),
         name=jsonobj.get_or(obj, "Name", "").removeprefix("/"),
         status=jsonobj.get_or(obj, "State.Status", ""),
         running=jsonobj.get_or(obj, "State.Running", False),
@@ -146,51 +141,49 @@ def _healthcheck(obj: JsonObject) -> str:
 
 
 def image_labels(text: bytes) -> Mapping[str, JsonValue]:
-    """Of `GET /images/ID/json`."""
-    return jsonobj.get_or(parse(text), "Config.Labels", {})
+    """Return an image's labels; `GET /images/ID/json`."""
+    return jsonobj.get_or(jsonobj.parse_object(text), "Config.Labels", {})
 
 
 def created(text: bytes) -> Created:
-    obj = parse(text)
+    obj = jsonobj.parse_object(text)
     warnings = tuple(str(warning) for warning in jsonobj.get_or(obj, "Warnings", []))
-    return Created(expect(obj, "Id"), warnings)
+    return Created(jsonobj.get(obj, "Id", str), warnings)
 
 
 def listed(text: bytes) -> tuple[Listed, ...]:
     return tuple(
         Listed(
-            id=expect(obj, "Id"),
+            id=jsonobj.get(obj, "Id", str),
             name=_first_name(obj),
             status=jsonobj.get_or(obj, "State", ""),
             labels=jsonobj.get_or(obj, "Labels", {}),
             image_id=jsonobj.get_or(obj, "ImageID", ""),
         )
-        for obj in parse_list(text)
+        for obj in jsonobj.parse_objects(text)
     )
 
 
-def parse(text: bytes) -> JsonObject:
-    try:
-        return jsonobj.parse_object(text)
-    except jsonobj.JsonError as error:
-        raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None
+def exec_id(text: bytes) -> str:
+    """Return the id of a command that is to run in a container; `POST /containers/ID/exec`."""
+    return jsonobj.get(jsonobj.parse_object(text), "Id", str)
 
 
-def parse_list(text: bytes) -> list[JsonObject]:
-    try:
-        return jsonobj.parse_objects(text)
-    except jsonobj.JsonError as error:
-        raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None
+def exec_exit_code(text: bytes) -> int:
+    """Return the exit code of such a command, -1 while it runs; `GET /exec/ID/json`."""
+    obj = jsonobj.parse_object(text)
+    return -1 if jsonobj.get_or(obj, "Running", False) else jsonobj.get_or(obj, "ExitCode", 0)
+
+
+def exit_code(text: bytes) -> tuple[int, str]:
+    """Return a container's exit code, or (0, why the engine could not wait for it); `POST /containers/ID/wait`."""
+    obj = jsonobj.parse_object(text)
+    if message := jsonobj.get_or(obj, "Error.Message", ""):
+        return 0, message
+    return jsonobj.get(obj, "StatusCode", int), ""
 
 
 def _first_name(obj: JsonObject) -> str:
     """A container has more than one where others are linked to it: "/web/db" is web's name for it, "/db" its own."""
     names = [str(name) for name in jsonobj.get_or(obj, "Names", [])]
     return next((name[1:] for name in names if name.count("/") == 1), "")
-
-
-def expect(obj: JsonObject, key: str) -> str:
-    try:
-        return jsonobj.get(obj, key, str)
-    except jsonobj.JsonError as error:
-        raise EngineError(f"the engine's answer is not understood: {error}", http_status=200) from None

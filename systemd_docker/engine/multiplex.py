@@ -57,11 +57,6 @@ class Demultiplexer:
                 if len(self._header) == HEADER_BYTES:
                     self._start_frame()
 
-    @property
-    def inside_frame(self) -> bool:
-        """Whether the stream would end in the middle of a frame if it ended here."""
-        return bool(self._left or self._header)
-
     def _start_frame(self) -> None:
         stream, zeros = self._header[0], self._header[1:4]
         if stream > STDERR or any(zeros):

@@ -45,9 +45,10 @@ class Requests:
         then: gets the complete exchange of a request that succeeded, or None where it did not.
         """
         from systemd_docker.engine.client import Engine
+        from systemd_docker.engine.http import never_wait
 
         try:
-            exchange = ask(Engine(self._socket_path, self._api))
+            exchange = ask(Engine(self._socket_path, self._api, never_wait))
         except Error as error:
             log.warning(f"{error}, ignoring")
             return False
@@ -63,7 +64,7 @@ class Requests:
         """Advance the exchange when it is ready, until its answer is complete."""
 
         def advance() -> None:
-            from systemd_docker.engine.client import failure_of
+            from systemd_docker.engine.answers import failure_of
 
             try:
                 exchange.advance()

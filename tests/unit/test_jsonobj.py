@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from systemd_docker.jsonobj import JsonError, dump, parse_object, parse_objects
+from systemd_docker.jsonobj import JsonError, dump, get, parse_object, parse_objects
 
 if TYPE_CHECKING:
     from systemd_docker.jsonobj import JsonValue
@@ -34,11 +34,32 @@ def test_what_is_written_json_reads(value: JsonValue) -> None:
     text = dump({"value": value})
 
     assert json.loads(text) == {"value": value}
-    assert text == json.dumps({"value": value}, ensure_ascii=False, separators=(",", ":"))
+    assert text.decode() == json.dumps({"value": value}, ensure_ascii=False, separators=(",", ":"))
 
 
-def test_bytes_that_are_no_text_become_what_go_makes_of_them() -> None:
-    assert dump({"Cmd": ["caf\udce9"]}) == '{"Cmd":["caf\ufffd"]}'
+@pytest.mark.parametrize("code", [0xDCE9, 0xD800, 0xDFFF])
+def test_surrogates_become_the_replacement_character_as_in_go(code: int) -> None:
+    """Bytes of argv that are no UTF-8, and lone escapes in a docker config."""
+    text = f"caf{chr(code)}"
+
+    assert dump({"Cmd": [text], text: 1}) == '{"Cmd":["caf\ufffd"],"caf\ufffd":1}'.encode()
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_a_number_that_json_cannot_write_is_refused(value: float) -> None:
+    with pytest.raises(JsonError, match="not JSON"):
+        dump({"NanoCpus": value})
+
+
+def test_a_missing_field_and_one_of_another_type_are_named() -> None:
+    obj = parse_object(b'{"State":{"Pid":"7","Running":true}}')
+
+    with pytest.raises(JsonError, match=r"^no field State\.ExitCode$"):
+        get(obj, "State.ExitCode", int)
+    with pytest.raises(JsonError, match=r"^field State\.Pid: expected int, got str$"):
+        get(obj, "State.Pid", int)
+    with pytest.raises(JsonError, match=r"^field State\.Running: expected int, got bool$"):
+        get(obj, "State.Running", int)
 
 
 BAD = [
@@ -48,6 +69,9 @@ BAD = [
     b'{"a"',
     b'{"a":}',
     b'{"a":1,}',
+    b'{"a":NaN}',
+    b'{"a":-Infinity}',
+    b'{"a":' + b"1" * 5000 + b"}",
     b'{"a":1} x',
     b"{'a': 1}",
     b"nul",

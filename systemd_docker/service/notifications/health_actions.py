@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from systemd_docker import log
 from systemd_docker.engine.client import Engine
+from systemd_docker.engine.http import never_wait
 from systemd_docker.kernel.pidfd import NO_FD
 from systemd_docker.service.notifications.best_effort import tell
 from systemd_docker.service.notifications.health import Health
@@ -37,7 +38,7 @@ class Vitals:
         self._watchdog = Watchdog(loop, held, requests, notifier)
         self._health = None
         if held.healthcheck:
-            engine = Engine(held.socket_path, held.api)
+            engine = Engine(held.socket_path, held.api, never_wait)
             probed = self._watchdog.probed if held.watchdog == "health" else None
             self._health = Health(loop, engine, held, changed=self._changed, probed=probed)
             if held.health_found:

@@ -8,7 +8,7 @@ manager sends SIGABRT.
 from __future__ import annotations
 
 from systemd_docker import log
-from systemd_docker.engine.client import facts_of
+from systemd_docker.engine.answers import facts_of
 from systemd_docker.engine.models import DEFAULT_HEALTHCHECK_INTERVAL_NSEC
 from systemd_docker.service.notifications.best_effort import keep_alive
 

@@ -176,7 +176,7 @@ class Whereabouts:
         self._ask(lambda: self._engine.ask(self._held.id), self._on_facts, self._wait_for_engine)
 
     def _on_facts(self, exchange: Exchange) -> None:
-        from systemd_docker.engine.client import facts_of
+        from systemd_docker.engine.answers import facts_of
 
         try:
             facts = facts_of(exchange)

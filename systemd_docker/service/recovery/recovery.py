@@ -6,6 +6,7 @@ import select
 
 from systemd_docker import log
 from systemd_docker.engine.client import Engine
+from systemd_docker.engine.http import never_wait
 from systemd_docker.errors import AdoptionError, Error
 from systemd_docker.frozen import frozen, replace
 from systemd_docker.kernel.pidfd import NO_FD
@@ -61,7 +62,7 @@ def search(
 
     Descriptors in the record that are replaced are closed.
     """
-    whereabouts = Whereabouts(loop, held, Engine(held.socket_path, held.api), exit_code)
+    whereabouts = Whereabouts(loop, held, Engine(held.socket_path, held.api, never_wait), exit_code)
     is_dead = exit_code is not None
 
     def on_signal() -> None:

@@ -7,7 +7,13 @@ import os
 from systemd_docker import log
 from systemd_docker.engine import http
 from systemd_docker.engine.client import Engine
-from systemd_docker.errors import EngineError, EngineUnreachableError, Error
+from systemd_docker.errors import (
+    CommandNotExecutableError,
+    CommandNotFoundError,
+    EngineError,
+    EngineUnreachableError,
+    Error,
+)
 from systemd_docker.frozen import frozen
 from systemd_docker.kernel.pidfd import NO_FD, hold
 from systemd_docker.kernel.signals import StopRequestedError
@@ -113,8 +119,24 @@ def _start(
         if not obtained.runs:
             engine.start(container_id, while_starting)
     except Error as error:
-        raise error.while_doing(f"cannot start container '{plan.name or container_id[:12]}'") from None
+        raise _start_error(error).while_doing(f"cannot start container '{plan.name or container_id[:12]}'") from None
     return output, exit_exchange
+
+
+def _start_error(error: Error) -> Error:
+    """Return the error with docker-run(1)'s exit status for a failed start: 127, 126 or 125.
+
+    The API has one status, 400 or 500, for all of them, and only runc's message tells them apart; the docker CLI
+    looks for the same words.
+    """
+    text = str(error)
+    if not isinstance(error, EngineError):
+        return error
+    if any(words in text for words in ("executable file not found", "no such file or directory")):
+        return CommandNotFoundError(text, hint="Commands are looked for in the image, along its PATH.")
+    if any(words in text for words in ("permission denied", "is a directory")):
+        return CommandNotExecutableError(text, hint="The image has the command, but it may not be executed.")
+    return error
 
 
 def remove(engine: Engine, container_id: str) -> None:
@@ -142,7 +164,7 @@ def _remove_unheard_of(engine: Engine, unit: UnitContext) -> None:
 
 def _undoing(engine: Engine, plan: LaunchPlan) -> Engine:
     """The same one, for undoing what was done: a signal to stop does not cut that short, it may have asked for it."""
-    return Engine(engine.socket_path, engine.api, http.no_longer_than(plan.undo_sec))
+    return Engine(engine.socket_path, engine.api, http.no_longer_than(plan.undo_sec, http.wait_ready))
 
 
 def _obtain(engine: Engine, plan: LaunchPlan, unit: UnitContext, steps: Steps) -> Obtained:

@@ -34,7 +34,7 @@ def prepare(
     options: RunOptions,
     unit: UnitContext,
     queries: EarlyQueries,
-    wait: http.Wait = http.wait_ready,
+    wait: http.Wait,
 ) -> Prepared:
     """Raises Error where the command line, the unit or the engine leaves no plan.
 

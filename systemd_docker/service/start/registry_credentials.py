@@ -18,7 +18,7 @@ def put_docker_config(engine: Engine, container_id: str, config: JsonObject) -> 
     import io
     import tarfile
 
-    text = jsonobj.dump(dict(config)).encode()
+    text = jsonobj.dump(config)
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         entry = tarfile.TarInfo(PATH)

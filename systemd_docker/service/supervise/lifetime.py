@@ -63,7 +63,7 @@ def live(held: Held, unit: UnitContext, signals: Signals, *, is_new: bool = True
                 break
             rests_soon = True
         if exit_code == KILLED and not stopper.stopped_by:
-            _say_why_it_was_killed(held)
+            _say_why_it_was_killed(held, signals, stopper)
     finally:
         main_pid.close()
         _clear(held, signals, stopper)
@@ -72,14 +72,18 @@ def live(held: Held, unit: UnitContext, signals: Signals, *, is_new: bool = True
     return ending_of(Outcome(exit_code, stopper.stopped_by, stopper.killed, at_start), as_code=held.as_code)
 
 
-def _say_why_it_was_killed(held: Held) -> None:
+def _say_why_it_was_killed(held: Held, signals: Signals, stopper: Stopper) -> None:
     """The one reason for SIGKILL that nobody has chosen; asked for while the container is still there."""
+    from systemd_docker.engine.answers import ANSWER_TIMEOUT_SEC
     from systemd_docker.engine.client import Engine
+    from systemd_docker.engine.http import no_longer_than
     from systemd_docker.errors import Error
+    from systemd_docker.kernel.signals import StopRequestedError
 
+    limit_sec = stopper.left_sec(ANSWER_TIMEOUT_SEC, at_least_sec=LAST_REMOVAL_SEC)
     try:
-        facts = Engine(held.socket_path, held.api).inspect(held.id)
-    except Error as error:
+        facts = Engine(held.socket_path, held.api, no_longer_than(limit_sec, signals.wait)).inspect(held.id)
+    except (Error, StopRequestedError) as error:
         log.debug(f"nobody can tell why container '{held.name}' was killed: {error}")
         return
     if facts.oom_killed:
@@ -116,7 +120,8 @@ def _clear(held: Held, signals: Signals, stopper: Stopper) -> None:
 
         dismiss(held.guard_fd)
     if held.removes:
-        from systemd_docker.engine.client import ANSWER_TIMEOUT_SEC, Engine
+        from systemd_docker.engine.answers import ANSWER_TIMEOUT_SEC
+        from systemd_docker.engine.client import Engine
         from systemd_docker.engine.http import no_longer_than
         from systemd_docker.service.start.launch import remove
 

@@ -176,12 +176,14 @@ class Supervisor:
         self._rest(self._reports.resting(held) if self._reports else held)
 
     def _on_exit_answer(self) -> None:
-        from systemd_docker.engine.client import exit_of
+        from systemd_docker.engine.answers import exit_of
         from systemd_docker.engine.http import Exchange
 
         if self._exit is None:
             # The exchange's own descriptor, so that what we hold stays ours to close.
-            self._exit = Exchange.resumed(os.dup(self._held.exit_fd), self._held.exit_received)
+            self._exit = Exchange.resumed(
+                os.dup(self._held.exit_fd), self._held.exit_received, f"POST /containers/{self._held.name}/wait"
+            )
         had_head = self._exit.parser.head is not None
         try:
             self._exit.advance()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from systemd_docker.engine import client, http
+from systemd_docker.engine import answers, client, http
 from systemd_docker.engine.events import MAX_LINE_BYTES, Event, EventError, EventReader
 from tests.fakes.containers import RUNS
 
@@ -65,7 +65,7 @@ def test_a_subscription_brings_what_was_asked_for(engine: FakeEngine) -> None:
     engine.add("other", script=RUNS)
     container = engine.add("web", script=RUNS)
     engine.begin(container)
-    asked = client.connect(engine.path)
+    asked = client.connect(engine.path, wait=http.wait_ready)
 
     with closing(asked.events(container.id, ("start", "die", "health_status"), since_nsec=1)) as exchange:
         assert [event.action for event in read_events(exchange, 1)] == ["start"]
@@ -81,8 +81,8 @@ def test_a_subscription_brings_what_was_asked_for(engine: FakeEngine) -> None:
 def test_a_refused_subscription_is_the_engines_error(engine: FakeEngine) -> None:
     engine.fail("GET /events", 500, "no events today")
 
-    with closing(client.connect(engine.path).events("web")) as exchange:
+    with closing(client.connect(engine.path, wait=http.wait_ready).events("web")) as exchange:
         exchange.receive_head(http.wait_ready, time.monotonic() + 5)
-        failure = client.failure_of(exchange)
+        failure = answers.failure_of(exchange)
 
     assert str(failure) == "no events today"

@@ -1,107 +1,15 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import os
 import socket
 import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from systemd_docker.engine import http
-
-ANSWERS = [
-    (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, b"hello"),
-    (b"HTTP/1.1 200 OK\r\ncontent-length:0\r\n\r\n", 200, b""),
-    (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
-    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n", 200, b"hello"),
-    (
-        b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\nA\r\n0123456789\r\n0\r\nX: y\r\n\r\n",
-        404,
-        b"0123456789",
-    ),
-    (b"HTTP/1.0 500 Oops\r\n\r\nuntil the end", 500, b"until the end"),
-]
-
-
-@given(case=st.sampled_from(ANSWERS), cuts=st.lists(st.integers(1, 200), max_size=8))
-def test_an_answer_survives_any_chunking(case: tuple[bytes, int, bytes], cuts: list[int]) -> None:
-    data, status, expected = case
-    edges = [0, *sorted({cut for cut in cuts if cut < len(data)}), len(data)]
-    parser = http.Parser()
-    body = b""
-
-    for start, end in itertools.pairwise(edges):
-        parser.feed(data[start:end])
-        body += parser.take_body()
-    parser.feed_end()
-
-    assert parser.head is not None
-    assert parser.head.status == status
-    assert parser.complete
-    assert body + parser.take_body() == expected
-
-
-@pytest.mark.parametrize("size", range(1, 70))
-def test_bytes_behind_an_upgrade_are_kept(size: int) -> None:
-    data = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n\x01\0\0\0\0\0\0\x03hi\n"
-    parser = http.Parser()
-
-    for start in range(0, len(data), size):
-        parser.feed(data[start : start + size])
-
-    assert parser.head is not None
-    assert parser.head.is_upgrade
-    assert not parser.complete
-    assert parser.take_body() == b"\x01\0\0\0\0\0\0\x03hi\n"
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"SSH-2.0-OpenSSH\r\n\r\n", "not an HTTP answer"),
-        (b"HTTP/1.1 2x0 OK\r\n\r\n", "not an HTTP answer"),
-        (b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", "not a header"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "not a length"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "not a length"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n", "longer than it said"),
-        (b"x" * (http.MAX_HEAD_BYTES + 1), "headers do not end"),
-    ],
-)
-def test_what_is_no_http_is_refused(data: bytes, message: str) -> None:
-    with pytest.raises(http.ProtocolError, match=message):
-        http.Parser().feed(data)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"HTTP/1.1 200",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n",
-    ],
-)
-def test_an_answer_that_breaks_off_is_no_answer(data: bytes) -> None:
-    parser = http.Parser()
-    parser.feed(data)
-
-    with pytest.raises(http.ProtocolError, match="in the middle"):
-        parser.feed_end()
-
-
-@given(data=st.binary(max_size=300))
-def test_noise_gives_nothing_but_protocol_errors(data: bytes) -> None:
-    parser = http.Parser()
-    try:
-        parser.feed(data)
-        parser.feed_end()
-    except http.ProtocolError:
-        return
-    assert parser.complete
+from systemd_docker.engine.http_parser import ProtocolError
 
 
 @pytest.fixture
@@ -115,7 +23,7 @@ def listener(tmp_path: Path) -> socket.socket:
 def test_a_large_request_goes_out_and_its_answer_comes_in(listener: socket.socket) -> None:
     body = b"x" * 3_000_000
     request = http.format_request("POST", "/v1.41/x", body)
-    exchange = http.Exchange(listener.getsockname(), request)
+    exchange = http.Exchange(listener.getsockname(), request, "POST /x")
     peer, _ = listener.accept()
     received = b""
     while len(received) < len(request):
@@ -132,7 +40,7 @@ def test_a_large_request_goes_out_and_its_answer_comes_in(listener: socket.socke
 
 
 def test_a_peer_that_does_not_answer_runs_into_the_deadline(listener: socket.socket) -> None:
-    exchange = http.Exchange(listener.getsockname(), http.format_request("GET", "/"))
+    exchange = http.Exchange(listener.getsockname(), http.format_request("GET", "/"), "GET /")
 
     with pytest.raises(TimeoutError):
         exchange.receive(http.wait_ready, time.monotonic() + 0.05)
@@ -141,9 +49,70 @@ def test_a_peer_that_does_not_answer_runs_into_the_deadline(listener: socket.soc
     listener.close()
 
 
+def test_a_failed_exchange_can_be_closed_more_than_once(listener: socket.socket) -> None:
+    exchange = http.Exchange(listener.getsockname(), http.format_request("GET", "/"), "GET /")
+    peer, _ = listener.accept()
+    exchange.advance()
+    peer.sendall(b"SSH-2.0-OpenSSH\r\n\r\n")
+
+    with pytest.raises(ProtocolError):
+        exchange.receive(http.wait_ready, time.monotonic() + 5)
+
+    exchange.close()
+    exchange.close()
+    peer.close()
+    listener.close()
+
+
+def test_a_resumed_exchange_that_makes_no_sense_closes_its_descriptor() -> None:
+    one, other = socket.socketpair()
+
+    with other, pytest.raises(ProtocolError):
+        http.Exchange.resumed(one.detach(), b"SSH-2.0-OpenSSH\r\n\r\n", "GET /")
+
+    # The guard of every test finds what is left open.
+
+
+def test_an_exchange_goes_on_in_another_process(listener: socket.socket) -> None:
+    exchange = http.Exchange(listener.getsockname(), http.format_request("GET", "/"), "GET /")
+    peer, _ = listener.accept()
+    exchange.advance()
+    peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+    exchange.receive_head(http.wait_ready, time.monotonic() + 5)
+
+    resumed = http.Exchange.resumed(*exchange.parts(), "GET /")
+    peer.sendall(b"ok")
+
+    assert resumed.receive(http.wait_ready, time.monotonic() + 5)[1] == b"ok"
+    for sock in (exchange, resumed, peer, listener):
+        sock.close()
+
+
+def test_a_path_that_no_socket_can_have_is_an_error_with_a_name(tmp_path: Path) -> None:
+    path = str(tmp_path / ("x" * http.MAX_PATH_BYTES))
+
+    with pytest.raises(OSError, match="name too long") as error:
+        http.Exchange(path, b"", "GET /")
+
+    assert (error.value.errno, error.value.filename) == (errno.ENAMETOOLONG, path)
+
+
+def test_no_longer_than_limits_all_waits_together(listener: socket.socket) -> None:
+    asked: list[float] = []
+    wait = http.no_longer_than(0, lambda fd, events, deadline: asked.append(deadline))
+    before = time.monotonic()
+
+    wait(listener.fileno(), 0, before + 100)
+    wait(listener.fileno(), 0, before - 100)
+
+    assert asked[0] <= before
+    assert asked[1] == before - 100
+    listener.close()
+
+
 def test_nobody_listening_names_the_socket(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as missing:
-        http.Exchange(str(tmp_path / "none"), b"")
+        http.Exchange(str(tmp_path / "none"), b"", "GET /")
 
     assert missing.value.filename == str(tmp_path / "none")
     assert missing.value.errno == errno.ENOENT

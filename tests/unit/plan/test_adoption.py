@@ -38,9 +38,7 @@ V1 = replace(UNIT, is_delegated=False, unified=False)
 USERS = replace(UNIT, is_user=True)
 ALONE = replace(UNIT, name="", cgroup=None)
 
-TRIXIE = EngineInfo(
-    "26.1.5+dfsg1", "systemd", "2", "runc", {"io.containerd.runc.v2": "", "runc": "runc"}, (), live_restore=False
-)
+TRIXIE = EngineInfo("26.1.5+dfsg1", "systemd", "runc", {"io.containerd.runc.v2": "", "runc": "runc"}, ())
 DEVELOPMENT = replace(TRIXIE, version="dev")
 BOOKWORM = replace(TRIXIE, version="20.10.24+dfsg1")
 CONFIGURED = replace(BOOKWORM, runtimes={**BOOKWORM.runtimes, CONFIGURED_RUNTIME: "/r"})

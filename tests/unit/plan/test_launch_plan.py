@@ -32,8 +32,8 @@ UNIT = UnitContext(
 )
 SHELL = replace(UNIT, name="", cgroup=None, notify_socket="", invocation_id="")
 PROPERTIES = UnitProperties("notify", "all", "control-group", 15, 90_000_000, is_delegated=True)
-CGROUPFS = EngineInfo("20.10.24+dfsg1", "cgroupfs", "2", "runc", {"runc": "runc"}, (), live_restore=False)
-SYSTEMD = EngineInfo("26.1.5", "systemd", "2", "runc", {"runc": "runc"}, (), live_restore=False)
+CGROUPFS = EngineInfo("20.10.24+dfsg1", "cgroupfs", "runc", {"runc": "runc"}, ())
+SYSTEMD = EngineInfo("26.1.5", "systemd", "runc", {"runc": "runc"}, ())
 
 
 def make(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from systemd_docker.engine.client import connect
+from systemd_docker.engine.http import wait_ready
 from systemd_docker.errors import UsageError
 from systemd_docker.kernel.loop import Loop
 from systemd_docker.service.notifications.health import MAX_PROBES, Health, require_healthcheck
@@ -32,7 +33,7 @@ class Bench:
         record = held(id=self.container.id, healthcheck=CHECK, health_since_nsec=BEGIN_NSEC)
         self.health = Health(
             self.loop,
-            connect(engine.path),
+            connect(engine.path, wait=wait_ready),
             record,
             changed=self.statuses.append,
             probed=(lambda *probe: self.probes.append(probe)) if listens_to_probes else None,
@@ -109,7 +110,7 @@ def test_listening_again_misses_nothing_and_repeats_nothing(bench: Bench) -> Non
 def test_a_container_with_a_healthcheck_is_taken(engine: FakeEngine, test: list[str]) -> None:
     container = engine.add("web", request={"Healthcheck": {"Test": test}})
 
-    require_healthcheck(connect(engine.path), "--sdnotify=healthy", "busybox:musl", container.id)
+    require_healthcheck(connect(engine.path, wait=wait_ready), "--sdnotify=healthy", "busybox:musl", container.id)
 
 
 @pytest.mark.parametrize("healthcheck", [{"Test": ["NONE"]}, {"Test": []}, {}, None])
@@ -117,4 +118,4 @@ def test_a_container_without_one_is_refused(engine: FakeEngine, healthcheck: obj
     container = engine.add("web", request={"Healthcheck": healthcheck})
 
     with pytest.raises(UsageError, match=r"--sdnotify=healthy needs a healthcheck, .* image 'busybox:musl' has one"):
-        require_healthcheck(connect(engine.path), "--sdnotify=healthy", "busybox:musl", container.id)
+        require_healthcheck(connect(engine.path, wait=wait_ready), "--sdnotify=healthy", "busybox:musl", container.id)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from systemd_docker.engine.client import connect
+from systemd_docker.engine.http import wait_ready
 from systemd_docker.engine.models import ContainerFacts
 from systemd_docker.frozen import replace
 from systemd_docker.kernel.loop import Loop
@@ -30,7 +31,7 @@ USEC = 10**6
 @pytest.fixture
 def facts(engine: FakeEngine) -> Callable[..., ContainerFacts]:
     """A container's, with changes."""
-    found = connect(engine.path).inspect(engine.add("web").id)
+    found = connect(engine.path, wait=wait_ready).inspect(engine.add("web").id)
     return lambda **changes: replace(found, **changes)
 
 

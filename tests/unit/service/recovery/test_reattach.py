@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from systemd_docker.engine import client, http
+from systemd_docker.engine import answers, client, http
 from systemd_docker.engine.events import Event
 from systemd_docker.frozen import replace
 from systemd_docker.kernel.loop import Loop
@@ -37,7 +37,7 @@ def watching(
 ) -> Iterator[tuple[Loop, Whereabouts]]:
     loop = Loop()
     held = replace(held, socket_path=engine.path)
-    asked = client.Engine(engine.path, (1, 45))
+    asked = client.Engine(engine.path, (1, 45), http.never_wait)
     whereabouts = Whereabouts(loop, held, asked, exit_code, pause_sec=pause_sec)
     try:
         whereabouts.begin()
@@ -130,9 +130,9 @@ def test_what_ended_meanwhile_says_how(engine: FakeEngine, container: Container)
 
     assert isinstance(found, Held)
     assert (found.leader, found.pidfd) == (0, NO_FD)
-    exchange = http.Exchange.resumed(found.exit_fd, found.exit_received)
+    exchange = http.Exchange.resumed(found.exit_fd, found.exit_received, "wait")
     with contextlib.closing(exchange):
-        assert client.complete(exchange, http.wait_ready, time.monotonic() + 5) is None
+        assert answers.complete(exchange, http.wait_ready, time.monotonic() + 5) is None
 
 
 def test_a_dead_leader_that_the_engine_takes_for_alive_has_ended(engine: FakeEngine, container: Container) -> None:

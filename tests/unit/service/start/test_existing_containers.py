@@ -21,11 +21,15 @@ def unit_of(engine: FakeEngine) -> UnitContext:
     return replace(unit, name="web.service")
 
 
+def connected(engine: FakeEngine) -> client.Engine:
+    return client.connect(engine.path, wait=http.wait_ready)
+
+
 def plan_of(engine: FakeEngine, *words: str, own: str = "") -> LaunchPlan:
     options = parse_run([*words, "busybox:musl"])
     parsed = parse_own(["--adopt=none", *own.split()])[0]
     unit = replace(unit_of(engine), name="")
-    return planning.prepare(parsed, options, unit, EarlyQueries(unit)).plan
+    return planning.prepare(parsed, options, unit, EarlyQueries(unit), http.wait_ready).plan
 
 
 def add(engine: FakeEngine, name: str, *, unit: str = "", invocation: str = "then", runs: bool = True) -> Container:
@@ -39,7 +43,9 @@ def add(engine: FakeEngine, name: str, *, unit: str = "", invocation: str = "the
 def settle(engine: FakeEngine, *words: str, own: str = "") -> str:
     """What became of the name web: the id to go on with, or "" where it is free."""
     taken = existing_containers.resolve_conflict(
-        client.connect(engine.path), plan_of(engine, "--name=web", *words, own=own), unit_of(engine)
+        connected(engine),
+        plan_of(engine, "--name=web", *words, own=own),
+        unit_of(engine),
     )
     return taken.id if taken else ""
 
@@ -92,9 +98,7 @@ def test_what_earlier_starts_left_goes_and_nothing_else(engine: FakeEngine) -> N
     add(engine, "web", unit="web.service")
     add(engine, "old", unit="web.service", runs=False)
 
-    existing_containers.clear_leftovers(
-        client.connect(engine.path), plan_of(engine, "--rm", "--name=web"), unit_of(engine)
-    )
+    existing_containers.clear_leftovers(connected(engine), plan_of(engine, "--rm", "--name=web"), unit_of(engine))
 
     assert list(engine.containers) == [one.id for one in kept]
 
@@ -102,7 +106,7 @@ def test_what_earlier_starts_left_goes_and_nothing_else(engine: FakeEngine) -> N
 def test_without_rm_a_leftover_is_ended_and_kept(engine: FakeEngine) -> None:
     old, web = add(engine, "old", unit="web.service"), add(engine, "web", unit="web.service")
 
-    existing_containers.clear_leftovers(client.connect(engine.path), plan_of(engine, "--name=web"), unit_of(engine))
+    existing_containers.clear_leftovers(connected(engine), plan_of(engine, "--name=web"), unit_of(engine))
 
     assert (old.status, old.signals) == ("exited", ["KILL"])
     assert web.is_running
@@ -131,7 +135,7 @@ def test_a_container_whose_image_carries_the_units_labels_is_left_alone(
     theirs = stranger(engine, trick)
     own = add(engine, "own", unit="web.service")
 
-    existing_containers.clear_leftovers(client.connect(engine.path), plan_of(engine, *words), unit_of(engine))
+    existing_containers.clear_leftovers(connected(engine), plan_of(engine, *words), unit_of(engine))
 
     assert theirs.is_running
     assert not theirs.signals
@@ -147,7 +151,7 @@ def test_a_leftover_whose_image_is_gone_is_known_by_its_place(engine: FakeEngine
     theirs = engine.add("theirs", request={"Image": "short", "Labels": labels})
     engine.remove_image("short")
 
-    existing_containers.clear_leftovers(client.connect(engine.path), plan_of(engine, "--rm"), unit_of(engine))
+    existing_containers.clear_leftovers(connected(engine), plan_of(engine, "--rm"), unit_of(engine))
 
     assert list(engine.containers) == [theirs.id]
 
@@ -185,7 +189,7 @@ def test_a_leftover_that_cannot_be_killed_is_reported(engine: FakeEngine, capfd:
     add(engine, "old", unit="web.service")
     engine.fail("POST /containers/*/kill", 500, "cannot kill: it is stuck")
 
-    existing_containers.clear_leftovers(client.connect(engine.path), plan_of(engine, "--name=web"), unit_of(engine))
+    existing_containers.clear_leftovers(connected(engine), plan_of(engine, "--name=web"), unit_of(engine))
 
     assert "cannot kill container 'old': cannot kill: it is stuck" in capfd.readouterr().err
 
@@ -193,7 +197,7 @@ def test_a_leftover_that_cannot_be_killed_is_reported(engine: FakeEngine, capfd:
 def test_a_stop_ends_the_wait_for_a_leftovers_death(engine: FakeEngine) -> None:
     add(engine, "old", unit="web.service")
     release = engine.hold("POST /containers/*/kill")
-    impatient = client.connect(engine.path, wait=http.no_longer_than(0.2))
+    impatient = client.connect(engine.path, wait=http.no_longer_than(0.2, http.wait_ready))
 
     with pytest.raises(EngineUnreachableError):
         existing_containers.clear_leftovers(impatient, plan_of(engine, "--name=web"), unit_of(engine))
