@@ -130,7 +130,7 @@ def _run(own: OwnOptions, argv: Sequence[str], unit: UnitContext) -> Ending:
     if "LISTEN_FDS" in unit.environ:
         from systemd_docker.service.start import inherited_fds
 
-        inherited_fds.let_go()
+        inherited_fds.close_all()
     # The engine and the service manager look it up while the rest is imported.
     queries = EarlyQueries(unit)
     try:

@@ -216,7 +216,7 @@ def test_descriptors_come_back_to_the_unit_and_to_nobody_else(machine: Machine) 
         assert (holders(machine, "one"), holders(machine, "two")) == ({"1"}, {"1"})
     machine.run("journalctl --sync")
     said = [record["MESSAGE"] for record in machine.journal("--identifier=systemd-docker")]
-    assert sum("the container does not get what systemd has passed" in line for line in said) == 2
+    assert sum("closing descriptors passed by systemd" in line for line in said) == 2
 
     machine.run("docker exec web systemd-notify FDSTOREREMOVE=1 FDNAME=one")
 

@@ -1,8 +1,8 @@
-"""Descriptors that the service manager has passed to us, from socket units or from what a payload had it store.
+"""Descriptors that systemd has passed to this process: from socket units, or stored for a payload (FDSTORE=1).
 
-A container cannot have them: the engine starts it, and not we. So we let go of them before anything else is done.
-What systemd stores it goes on storing, until the payload takes it out (FDSTOREREMOVE=1) or the unit is stopped; a
-copy of ours would keep a socket or a file alive that the payload has done with, and our children would inherit it.
+A container cannot inherit them, because the engine starts it. So they are closed before anything else is done.
+systemd keeps the stored ones until the payload takes them out (FDSTOREREMOVE=1) or the unit stops. A copy here would
+keep a socket or a file alive that the payload has done with, and child processes would inherit it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from systemd_docker import log
 from systemd_docker.sd import listen_fds
 
 
-def let_go() -> None:
+def close_all() -> None:
+    """Close every descriptor that systemd has passed, and report their names."""
     try:
         passed = listen_fds.passed_fds()
     except OSError as error:
-        log.warning(f"cannot tell which descriptors systemd has passed, ignoring: {error}")
+        log.warning(f"cannot close the descriptors passed by systemd (LISTEN_FDS=): {error.strerror}")
         return
     for fd, _name in passed:
         os.close(fd)
     if passed:
-        log.info(f"the container does not get what systemd has passed: {', '.join(name for _fd, name in passed)}")
+        names = ", ".join(name for _fd, name in passed)
+        log.info(f"closing descriptors passed by systemd, containers cannot inherit them: {names}")
