@@ -46,3 +46,10 @@ def test_no_cell_with_controllers_is_missing() -> None:
         suites, ("systemd", "cgroupfs"), ("", matrix.MOVE, matrix.UNDELEGATED)
     ):
         assert any((spec.suite, spec.cgroup_driver, said) == (suite, driver, words) for spec, said in matrix.CELLS)
+
+
+def test_what_the_manual_says_of_all_cells_holds_in_all_cells() -> None:
+    """They have no columns: the status of the unit, the unit of a payload's own line, what remains."""
+    adopted = [holds for holds in matrix.CELLS.values() if holds != matrix.REFUSED]
+
+    assert {(holds.status, holds.journal, holds.left) for holds in adopted} == {("7", "unit", "nothing")}
