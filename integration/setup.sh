@@ -9,6 +9,7 @@ started=$SECONDS
 packages=(
 	systemd-container mmdebstrap util-linux procps # machines
 	python3-venv python3-dev gcc pkg-config libsystemd-dev # systemd-python comes as source
+	man-db mandoc # what has to show the manual pages
 )
 
 # stage WORDS: one line with the seconds since the start.

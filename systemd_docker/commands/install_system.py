@@ -117,6 +117,8 @@ def install(root: Path, prefix: Path) -> None:
     files = list(every_file(environment, prefix, read_archive()))
     for file in files:
         print(f"{write(file, root):<10} {file.path}")
+    if not _pages(files):
+        print("warning: no manual pages: a checkout has none, 'pip install' without -e makes them", file=sys.stderr)
     compile_packages(root)
     if root == Path("/"):
         index_manual(_pages(files))

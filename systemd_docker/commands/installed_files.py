@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from systemd_docker import program
-from systemd_docker.commands import manpage, program_archive
+from systemd_docker.commands import program_archive
 from systemd_docker.errors import UsageError
 from systemd_docker.plan.adoption import CONFIGURED_RUNTIME
 
@@ -165,7 +165,7 @@ def read_archive() -> bytes:
 def resources() -> dict[str, bytes]:
     """Return the units and the manual pages, as "resources/units/docker@.service" -> content.
 
-    A checkout has its units beside the package.
+    A checkout has its units beside the package, and no manual pages: these are made when a wheel is built.
     """
     if program.held_fd() == program.NOT_HELD:
         folder: Folder = _package() / "resources"
@@ -173,12 +173,9 @@ def resources() -> dict[str, bytes]:
         folder = zipfile.Path(f"/proc/self/fd/{program.held_fd()}", f"{program.PACKAGE}/resources/")
     units = folder / "units" if (folder / "units").is_dir() else _package().parent / "units"
     found = {f"resources/units/{file.name}": file.read_bytes() for file in units.iterdir()}
-    for file in (folder / "man").iterdir():
-        name = f"resources/man/{file.name}"
-        if name.endswith(".md"):
-            found[name.removesuffix(".md")] = manpage.convert(file.read_bytes().decode()).encode()
-        else:
-            found[name] = file.read_bytes()
+    if (folder / "man").is_dir():
+        pages = (file for file in (folder / "man").iterdir() if file.name[-1].isdigit())
+        found |= {f"resources/man/{file.name}": file.read_bytes() for file in pages}
     return dict(sorted(found.items()))
 
 

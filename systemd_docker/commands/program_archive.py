@@ -43,7 +43,8 @@ def build(package: Path, resources: Mapping[str, bytes]) -> bytes:
     resources: other files, by their path below the package.
     Raises CalledProcessError where a module cannot be compiled.
     """
-    sources = {_entry(package, path): path.read_bytes() for path in sorted(package.rglob("*.py"))}
+    paths = [path for path in sorted(package.rglob("*.py")) if "resources" not in path.parts]
+    sources = {_entry(package, path): path.read_bytes() for path in paths}
     compiled = compile_modules(sources)
     others = {f"{program.PACKAGE}/{path}": content for path, content in resources.items()}
     entries = dict(sorted({**sources, **compiled, **others}.items()))

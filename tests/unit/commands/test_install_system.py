@@ -49,12 +49,11 @@ def test_everything_is_in_the_directories_that_systemd_looks_into(tmp_path: Path
     assert files(tmp_path) == EVERYTHING
 
 
-def test_manual_pages_are_where_man_looks(tmp_path: Path) -> None:
+def test_a_checkout_has_no_manual_pages_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     install(tmp_path)
 
-    page = tmp_path / "usr/local/share/man/man8/systemd-docker-generator.8"
-
-    assert '.SH "NAME"\n.PP\nsystemd-docker-generator - ' in page.read_text()
+    assert not (tmp_path / "usr/local/share/man").exists()
+    assert "warning: no manual pages: " in capsys.readouterr().err
 
 
 def test_a_second_installation_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,6 +226,7 @@ def test_paths_inside_files_are_those_of_the_root(tmp_path: Path) -> None:
         CHECKOUT / "systemd_docker", site / "systemd_docker", ignore=shutil.ignore_patterns("__pycache__")
     )
     shutil.copytree(CHECKOUT / "units", site / "systemd_docker/resources/units")
+    (site / "systemd_docker/resources/man/systemd-docker.1").write_text(".TH X 1\n")
     shutil.copytree(Path(sdnotify.__file__).parent, site / "sdnotify", ignore=shutil.ignore_patterns("__pycache__"))
     program = (
         f"import sys; sys.path.insert(0, {str(site)!r});"
@@ -240,6 +240,7 @@ def test_paths_inside_files_are_those_of_the_root(tmp_path: Path) -> None:
     assert "*['/opt/venv/lib/site-packages', " in launcher
     assert "os.open('/usr/local/lib/systemd-docker/program.zip'" in launcher
     assert (tmp_path / "usr/local/lib/systemd/system/docker@.service").exists()
+    assert (tmp_path / "usr/local/share/man/man1/systemd-docker.1").read_text() == ".TH X 1\n"
     (cache,) = (site / "sdnotify/__pycache__").glob("__init__.*.pyc")
     assert b"/opt/venv/lib/site-packages/sdnotify/__init__.py" in cache.read_bytes()
     assert str(tmp_path).encode() not in cache.read_bytes()
