@@ -106,6 +106,11 @@ def _dispatch(argv: Sequence[str], unit: UnitContext) -> Ending:
     if not words:
         raise UsageError("no subcommand is given", hint=known)
     subcommand, *rest = words
+    if unit.is_hidden:
+        from systemd_docker.engine.http import wait_ready
+        from systemd_docker.service.hidden_unit import reveal
+
+        unit = reveal(unit, wait_ready)
     match subcommand:
         case "run":
             return _run(own, rest, unit)

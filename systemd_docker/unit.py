@@ -40,7 +40,8 @@ class UnitContext:
     """This process's unit, as the environment and /proc tell it.
 
     name:           "web.service"; "" for a process that systemd has not started as a service.
-    cgroup:         the unit's own cgroup, without anything below it, in systemd's hierarchy; None with name "".
+    cgroup:         the unit's own cgroup, without anything below it, in systemd's hierarchy, as this process sees it;
+                    None for a process that is in no service.
     is_user:        whether the process is below a user's manager (`systemctl --user`).
     is_delegated:   whether systemd marked that cgroup as delegated.
     unified:        whether systemd's hierarchy is cgroup v2.
@@ -49,6 +50,8 @@ class UnitContext:
     notify_socket:  $NOTIFY_SOCKET, or "".
     watchdog_usec:  $WATCHDOG_USEC where it is meant for us, else 0.
     directory:      the working directory, absolute.
+    control_group:  ControlGroup= of systemd, where this process sees another path: with ProtectControlGroups=private.
+                    Then the name is "" as well until service.hidden_unit has asked systemd.
     runtime_directory: where small things of this invocation may live: the unit's RuntimeDirectory= if it has one.
     """
 
@@ -66,11 +69,32 @@ class UnitContext:
     directory: str
     runtime_directory: str
     environ: Mapping[str, str]
+    control_group: str = ""
 
     @property
     def user(self) -> str:
         """The number of the user whose manager has the unit, "" for the system's manager."""
         return str(os.getuid()) if self.is_user else ""
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether only systemd can tell which unit this is: the process has a cgroup namespace of its own."""
+        return self.cgroup is not None and not self.name
+
+    @property
+    def is_in_namespace(self) -> bool:
+        """Whether this process cannot reach cgroups outside of the unit, the engine's for one."""
+        return bool(self.control_group)
+
+    @property
+    def engine_path(self) -> str:
+        """The path of the unit's cgroup as the engine sees it, "" for none."""
+        return self.control_group or (self.cgroup.path if self.cgroup else "")
+
+    @property
+    def can_sweep(self) -> bool:
+        """Whether this process can reach the unit's own cgroup, and not only the subgroup that it is in."""
+        return self.cgroup is not None and not self.cgroup.path.endswith("/..")
 
     @property
     def is_plain(self) -> bool:
@@ -100,6 +124,8 @@ def read_unit(environ: Mapping[str, str] | None = None, proc: str = "/proc") -> 
     own, hierarchies = _read_cgroup(proc)
     name, path = service_of(own.path) if own else ("", "")
     service_cgroup = cgroup.Cgroup(own.mount, path) if own and name else None
+    if own and not name and hierarchies.is_unified and environ.get("INVOCATION_ID"):
+        service_cgroup = _hidden_cgroup(own)
     journal_stream = environ.get("JOURNAL_STREAM", "")
     return UnitContext(
         name=name,
@@ -131,8 +157,21 @@ def other_unit(caller: UnitContext, name: str, invocation_id: str) -> UnitContex
 
     invocation_id: of the unit's last start, "" where that is not known.
     """
-    elsewhere = replace(caller, name=name, invocation_id=invocation_id, cgroup=None, is_delegated=False)
+    elsewhere = replace(
+        caller, name=name, invocation_id=invocation_id, cgroup=None, control_group="", is_delegated=False
+    )
     return without_notifications(elsewhere)
+
+
+def revealed(unit: UnitContext, name: str, control_group: str, *, has_subgroup: bool) -> UnitContext:
+    """A hidden unit, now that systemd has reported its name, its cgroup, and whether DelegateSubgroup= is set.
+
+    systemd makes the namespace of the cgroup that it puts the process into, which may be that subgroup.
+    """
+    if unit.cgroup is None or not name.endswith(".service"):
+        return replace(unit, cgroup=None)
+    path = unit.cgroup.path if has_subgroup else "/"
+    return replace(unit, name=name, cgroup=cgroup.Cgroup(unit.cgroup.mount, path), control_group=control_group)
 
 
 def unit_name(text: str) -> str:
@@ -183,6 +222,17 @@ def _read_cgroup(proc: str) -> tuple[cgroup.Cgroup | None, cgroup.Hierarchies]:
         return hierarchies.of_service(cgroup.read_proc_cgroup("self", proc)), hierarchies
     except (LookupError, OSError):
         return None, hierarchies
+
+
+def _hidden_cgroup(own: cgroup.Cgroup) -> cgroup.Cgroup | None:
+    """The unit's cgroup in a cgroup namespace, where no name of a unit is to be seen; None for a shell in a slice.
+
+    ProtectControlGroups=private, systemd.exec(5). A process at the root of its namespace is in a subgroup of the unit
+    (DelegateSubgroup=), or was not moved into one yet: that changes before anything else depends on it.
+    """
+    if any(component.endswith(UNIT_SUFFIXES) for component in own.path.split("/")):
+        return None
+    return cgroup.Cgroup(own.mount, "/.." if own.path == "/" else "/")
 
 
 def _watchdog_usec(environ: Mapping[str, str]) -> int:

@@ -50,8 +50,12 @@ class Cgroup:
         return Cgroup(self.mount, f"{self.path.rstrip('/')}/{name}")
 
     def contains(self, path: str) -> bool:
-        """Whether path, from /proc/PID/cgroup, is this cgroup or one below it."""
-        return path == self.path or path.startswith(self.path.rstrip("/") + "/")
+        """Whether path, from /proc/PID/cgroup, is this cgroup or one below it.
+
+        Cgroups outside of a reader's cgroup namespace read as "/../docker.service"; cgroup_namespaces(7).
+        """
+        above = self.path.rstrip("/") + "/"
+        return path == self.path or (path.startswith(above) and not path[len(above) :].startswith(".."))
 
     def pids(self) -> frozenset[int]:
         """PIDs directly in this cgroup, not in its children; 0 stands for a process of another PID namespace."""

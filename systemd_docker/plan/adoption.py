@@ -136,7 +136,7 @@ def choose_adoptions(
     not_move = _move_refusal(options, unit, info)
     ways: tuple[AdoptionPlan, ...] = ()
     if wanted != "move" and not not_parent:
-        ways = _parents(unit.cgroup.path, unit, info)
+        ways = _parents(unit.engine_path, unit, info)
     if wanted != "parent" and not not_move:
         why, remedy = not_parent or ("the engine does not create it there", "")
         why, remedy = ("--adopt=move", "") if wanted == "move" else (why, remedy)
@@ -172,14 +172,15 @@ def is_parent_refusal(message: str) -> bool:
 
 
 def _parents(path: str, unit: UnitContext, info: EngineInfo) -> tuple[AdoptionPlan, ...]:
+    sweep = unit.unified and unit.can_sweep
     if info.cgroup_driver == "cgroupfs":
-        return (AdoptionPlan("parent", "the engine uses cgroupfs", cgroup_parent=path, sweep=unit.unified),)
+        return (AdoptionPlan("parent", "the engine uses cgroupfs", cgroup_parent=path, sweep=sweep),)
     shim = AdoptionPlan(
         "parent",
         "the engine's systemd driver is passed by",
         cgroup_parent=f"{path}/{PAYLOAD_SLICE}",
         runtime=SHIM_RUNTIME,
-        sweep=unit.unified,
+        sweep=sweep,
     )
     configured = replace(shim, reason=f"the engine has the runtime {CONFIGURED_RUNTIME}", runtime=CONFIGURED_RUNTIME)
     takes_shims = info.major == 0 or info.major >= SHIM_ENGINE_MAJOR
@@ -240,6 +241,8 @@ def _move_refusal(options: RunOptions, unit: UnitContext, info: EngineInfo) -> t
     """(reason, remedy) why a container's processes cannot be moved into the unit."""
     if options.given("cgroup-parent"):
         return "--cgroup-parent puts it elsewhere", "Leave --cgroup-parent out, or use --adopt=none."
+    if unit.is_in_namespace:
+        return "ProtectControlGroups= hides the engine's cgroups", "Set Delegate=yes, or ProtectControlGroups=yes."
     if info.rootless and not unit.is_user:
         return _ROOTLESS, ""
     if unit.is_user and not (info.rootless and unit.unified):

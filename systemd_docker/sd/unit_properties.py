@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 ANSWER_TIMEOUT_SEC = 20
 """systemd answers in a millisecond, but not while it reloads: seconds, on a host with thousands of units."""
 
+SELF = "self"
+"""Instead of a name: the unit of the process that asks. systemd has an object of that name, systemctl has not."""
+
 DEAD_STATES = ("inactive", "failed")
 """ActiveState= of a unit of which no process is left."""
 
@@ -79,6 +82,7 @@ class UnitProperties:
     remains_after_exit: bool = False
     exec_start_count: int = 1
     name: str = ""
+    delegate_subgroup: str = ""
 
     @property
     def is_live(self) -> bool:
@@ -126,6 +130,7 @@ PROPERTIES = (
     Property("remains_after_exit", "RemainAfterExit", "b"),
     Property("exec_start_count", "ExecStart", "a(sasbttttuii)"),
     Property("name", "Id", "s", "Unit"),
+    Property("delegate_subgroup", "DelegateSubgroup", "s"),
 )
 """What systemd is asked for, and the field that has the answer; org.freedesktop.systemd1(5)."""
 
@@ -134,7 +139,7 @@ class PropertiesQuery:
     """A query that systemd works on. Owns a connection or a child process until answer() or close()."""
 
     def __init__(self, unit: str, environ: Mapping[str, str], *, is_user: bool = False) -> None:
-        """is_user: ask the manager of the user that environ is of, not the system's.
+        """unit: a name, or SELF. is_user: ask the manager of the user that environ is of, not the system's.
 
         Raises OSError: there is neither a bus nor systemctl.
         """
@@ -144,6 +149,8 @@ class PropertiesQuery:
         try:
             self._bus = self._ask_bus()
         except OSError:
+            if unit == SELF:
+                raise
             self._systemctl = self._ask_systemctl()
 
     def answer(self, wait: Wait, deadline: float) -> UnitProperties:
@@ -158,6 +165,8 @@ class PropertiesQuery:
             except TimeoutError:
                 raise
             except OSError:
+                if self._unit == SELF:
+                    raise
                 # A bus without systemd, or one that was restarted.
                 self._systemctl = self._ask_systemctl()
         assert self._systemctl is not None

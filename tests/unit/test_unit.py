@@ -159,3 +159,40 @@ def test_another_unit_has_nothing_of_the_calling_one_but_its_manager(tmp_path: P
     assert (other.name, other.invocation_id, other.cgroup) == ("db.service", "its", None)
     assert (other.notify_socket, other.watchdog_usec, other.is_delegated) == ("", 0, False)
     assert (other.is_user, other.engine_address) == (mine.is_user, mine.engine_address)
+
+
+HIDDEN = {"INVOCATION_ID": "0123456789abcdef0123456789abcdef"}
+
+
+@pytest.mark.parametrize(
+    ("path", "has_subgroup", "seen"),
+    [("/", False, "/"), ("/", True, "/.."), ("/supervisor", True, "/"), ("/supervisor", False, "/")],
+    ids=["unit's own", "subgroup's namespace", "in the subgroup", "swept"],
+)
+def test_a_unit_in_a_cgroup_namespace_has_the_name_that_systemd_reports(
+    path: str, seen: str, tmp_path: Path, *, has_subgroup: bool
+) -> None:
+    hidden = unit.read_unit(HIDDEN, fake_proc(tmp_path, f"0::{path}\n"))
+
+    found = unit.revealed(hidden, "web.service", "/system.slice/web.service", has_subgroup=has_subgroup)
+
+    assert (hidden.is_hidden, hidden.name) == (True, "")
+    assert (found.is_hidden, found.name, found.engine_path) == (False, "web.service", "/system.slice/web.service")
+    assert found.cgroup is not None
+    assert (found.cgroup.path, found.is_in_namespace, found.can_sweep) == (seen, True, seen == "/")
+
+
+@pytest.mark.parametrize("name", ["", "session-1.scope", "user.slice"])
+def test_a_process_that_is_in_no_service_for_systemd_is_in_none(name: str, tmp_path: Path) -> None:
+    hidden = unit.read_unit(HIDDEN, fake_proc(tmp_path, "0::/\n"))
+
+    assert unit.revealed(hidden, name, "/x", has_subgroup=False).cgroup is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "path"), [({}, "/"), (HIDDEN, "/user.slice/user-0.slice/session-1.scope"), (HIDDEN, "/a.slice/b")]
+)
+def test_a_process_without_an_invocation_or_in_a_slice_is_not_hidden(
+    environ: dict[str, str], path: str, tmp_path: Path
+) -> None:
+    assert not unit.read_unit(environ, fake_proc(tmp_path, f"0::{path}\n")).is_hidden

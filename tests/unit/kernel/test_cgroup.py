@@ -83,6 +83,22 @@ def test_contains_looks_at_whole_components(path: str, *, inside: bool) -> None:
     assert Cgroup("/c", "/system.slice/a.service").contains(path) is inside
 
 
+@pytest.mark.parametrize(
+    ("root", "path", "inside"),
+    [
+        ("/", "/payload.slice:docker:1", True),
+        ("/", "/", True),
+        ("/", "/../docker.service", False),
+        ("/", "/..", False),
+        ("/..", "/../payload.slice:docker:1", True),
+        ("/..", "/../../docker.service", False),
+        ("/..", "/", False),
+    ],
+)
+def test_contains_knows_what_is_outside_of_the_cgroup_namespace(root: str, path: str, *, inside: bool) -> None:
+    assert Cgroup("/c", root).contains(path) is inside
+
+
 def test_write_attribute_names_the_attribute(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none/cgroup\.procs"):
         cgroup.write_attribute(f"{tmp_path}/none/cgroup.procs", "1")

@@ -36,6 +36,8 @@ UNIT = UnitContext(
 UNDELEGATED = replace(UNIT, is_delegated=False)
 V1 = replace(UNIT, is_delegated=False, unified=False)
 USERS = replace(UNIT, is_user=True)
+HIDDEN = replace(UNIT, cgroup=Cgroup("/sys/fs/cgroup", "/"), control_group="/system.slice/web.service")
+IN_SUBGROUP = replace(HIDDEN, cgroup=Cgroup("/sys/fs/cgroup", "/.."))
 ALONE = replace(UNIT, name="", cgroup=None)
 
 TRIXIE = EngineInfo("26.1.5+dfsg1", "systemd", "runc", {"io.containerd.runc.v2": "", "runc": "runc"}, ())
@@ -80,6 +82,8 @@ WAYS = [
     ("auto", USERS, ROOTLESS, ["--runtime=nvidia"], [MOVE]),
     ("auto", USERS, UNLIMITED, [], [MOVE]),
     ("none", USERS, WITHOUT_CGROUPS, [], [NONE]),
+    ("auto", HIDDEN, TRIXIE, [], [SHIM]),
+    ("auto", HIDDEN, CGROUPFS, [], [PARENT]),
     ("parent", UNIT, TRIXIE, [], [SHIM]),
     ("move", UNIT, TRIXIE, [], [MOVE]),
     ("move", V1, CGROUPFS, [], [MOVE]),
@@ -241,3 +245,19 @@ def test_the_create_request_keeps_what_else_it_has() -> None:
 )
 def test_the_engines_refusals_of_a_parent_are_known(message: str, *, expected: bool) -> None:
     assert adoption.is_parent_refusal(message) is expected
+
+
+@pytest.mark.parametrize(("unit", "sweep"), [(UNIT, True), (HIDDEN, True), (IN_SUBGROUP, False)])
+@pytest.mark.parametrize("info", [TRIXIE, CGROUPFS])
+def test_the_engine_is_told_the_units_own_path_from_inside_a_namespace(
+    unit: UnitContext, info: EngineInfo, *, sweep: bool
+) -> None:
+    way = choose("parent", unit, info)[0]
+
+    assert way.cgroup_parent.startswith("/system.slice/web.service")
+    assert way.sweep is sweep
+
+
+def test_nothing_can_be_moved_into_a_namespace() -> None:
+    with pytest.raises(AdoptionError, match="hides the engine's cgroups"):
+        choose("move", HIDDEN, TRIXIE)

@@ -11,6 +11,7 @@ from systemd_docker.sd import bus
 from systemd_docker.sd.unit_properties import (
     INFINITY_USEC,
     PROPERTIES,
+    SELF,
     PropertiesQuery,
     UnitProperties,
     make_record,
@@ -46,6 +47,7 @@ ROWS: tuple[tuple[str, str, Any, tuple[str, ...], str, object], ...] = (
     ("RemainAfterExit", "b", 1, ("yes",), "remains_after_exit", True),
     ("ExecStart", "a(sasbttttuii)", [COMMAND, COMMAND], ("{ path=a }", "{ path=b }"), "exec_start_count", 2),
     ("Id", "s", "shop.service", ("shop.service",), "name", "shop.service"),
+    ("DelegateSubgroup", "s", "supervisor", ("supervisor",), "delegate_subgroup", "supervisor"),
 )
 EXPECTED = UnitProperties(**{row[4]: row[5] for row in ROWS})  # type: ignore[arg-type]
 
@@ -146,6 +148,20 @@ def test_neither_bus_nor_systemctl_is_an_error_that_names_it(tmp_path: Path, mon
         ask({"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={tmp_path}/none"})
 
     assert raised.value.filename == "systemctl"
+
+
+@pytest.mark.parametrize("has_systemd", [True, False])
+def test_systemctl_does_not_know_which_unit_asks(has_systemd: bool, tmp_path: Path) -> None:  # noqa: FBT001  a column
+    environ = with_systemctl(tmp_path, "echo Id=wrong.service")
+    with FakeBus(tmp_path / "bus", on_bus(), has_systemd=has_systemd) as fake:
+        environ["DBUS_SYSTEM_BUS_ADDRESS"] = fake.address
+        if has_systemd:
+            assert ask(environ, unit=SELF).name == "shop.service"
+        else:
+            with pytest.raises(OSError, match="systemd is not on the bus"):
+                ask(environ, unit=SELF)
+    with pytest.raises(ConnectionRefusedError):
+        ask(environ, unit=SELF)
 
 
 def test_a_query_may_be_given_up(tmp_path: Path) -> None:
