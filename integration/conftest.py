@@ -1,4 +1,6 @@
-"""Machines for tests, and what happens around each test: an audit afterwards, and a report where it failed."""
+"""Fixtures and hooks of all integration tests: machines, an audit after each test, a report where one failed.
+
+Fixtures of the product's tests alone are in tests/conftest.py."""
 
 from __future__ import annotations
 
@@ -21,13 +23,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 SPECS = (Spec("trixie"), Spec("bookworm"))
-"""Where a test runs that does not say so with @pytest.mark.machines(Spec(...), ...)."""
+"""The machines of a test without @pytest.mark.machines(Spec(...), ...)."""
 
 TIMEOUT_SEC = 300
-"""A test's, its machine's boot and a first build of the product's layer included."""
+"""For a test, its machine's boot and a first build of the product's layer."""
 
 VM_TIMEOUT_SEC = 1200
-"""Where everything is emulated."""
+"""The same on an emulator."""
 
 TOOLS = ("systemd-nspawn", "mmdebstrap", "nsenter", "unshare", "setpriv")
 
@@ -77,13 +79,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """A machine that this module's tests share, fresh for the module, with the product and busybox:musl."""
+    """A machine that this module's tests share, with the product and busybox:musl."""
     yield from _machine(request.param)
 
 
 @pytest.fixture
 def own_machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    """A machine for this test alone, which may do to it what it likes: there is no audit."""
+    """A machine for this test alone, which may break it: there is no audit."""
     yield from _machine(request.param)
 
 
@@ -98,14 +100,14 @@ def _machine(spec: Spec) -> Iterator[Machine]:
 
 @pytest.fixture(autouse=True)
 def audited(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Nothing is left on the machine by a test, and nothing alarming of ours in its journal."""
+    """Fail a test that leaves something on its machine, or an unexpected warning of the product in the journal."""
     if "machine" not in request.fixturenames:
         yield
         return
     machine: Machine = request.getfixturevalue("machine")
     before = request.node.stash[PHOTOGRAPH] = audit.photograph(machine)
     yield
-    if request.node.stash.get(FAILED, False):  # one failure is enough to read about
+    if request.node.stash.get(FAILED, False):  # an audit after a failure would only add noise
         audit.clear_by_force(machine)
         return
     audit.stop_units(machine)
@@ -130,7 +132,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def _take_rows() -> Iterator[tuple[str, object]]:
-    """What a test has found for the tables, as a report carries it from the process that ran the test."""
+    """Yield what a test found for the tables, in the form in which a report carries it between processes."""
     yield from ((FAULT_TABLE, pickle.dumps(found)) for found in fault.FOUND)
     yield from ((MATRIX, pickle.dumps(cell)) for cell in matrix.FOUND.items())
     fault.FOUND.clear()
@@ -138,7 +140,7 @@ def _take_rows() -> Iterator[tuple[str, object]]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The tables of which any row was run."""
+    """Print the tables of which a row was measured."""
     reports = [report for reports in terminalreporter.stats.values() for report in reports]
     properties = [pair for report in reports for pair in getattr(report, "user_properties", ())]
     tables: dict[str, Callable[[list[Any]], Iterator[str]]] = {

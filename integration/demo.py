@@ -1,7 +1,7 @@
-"""`integration/demo`: the main job, shown as an administrator sees it, and checked on the way.
+"""`integration/demo`: show and check a unit from start to stop, as an administrator sees it.
 
-In a fresh machine; with --host on the host itself, where systemd is its PID 1 and an engine answers. What was
-installed for the demonstration is removed from the host afterwards.
+It runs in a fresh machine, or with --host on the host itself if its PID 1 is systemd and an engine answers. What it
+installs on the host it removes. --host needs nothing but Python, so imports of the rest are in functions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OUTPUT_TIMEOUT_SEC = 60
 
 
 class DemoError(Exception):
-    """What was shown is not what was promised, or cannot be shown here."""
+    """The demonstration cannot run here, or showed something wrong."""
 
 
 class Place(Protocol):
@@ -81,7 +81,7 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def _machine(suite: str, stage: Callable[[str], None]) -> Iterator[Place]:
-    # Inside, for --host needs nothing of them.
+    # Imported here because --host runs without them.
     from integration.harness import product, root
     from integration.harness.machine import Spec
 
@@ -128,7 +128,7 @@ def _host(stage: Callable[[str], None]) -> Iterator[Place]:
 
 
 def show(place: Place, stage: Callable[[str], None]) -> None:
-    """Start the unit, look at it from all sides, stop it, and look for what is left."""
+    """Start the unit, show its processes, log and container, stop it, and check that nothing remains."""
 
     def transcript(command: str) -> str:
         output = place.run(command)
@@ -165,7 +165,7 @@ def _wait_for_output(place: Place) -> None:
 
 
 def _check_running(place: Place) -> str:
-    """The unit's cgroup, in which the container's first process is, and is the unit's main process."""
+    """Check that the container's first process is the unit's main process, in its cgroup; return that cgroup."""
     cgroup = place.run(f"systemctl show --value --property=ControlGroup {UNIT}")
     main_pid = place.run(f"systemctl show --value --property=MainPID {UNIT}")
     leader = place.run(f"docker inspect --format '{{{{.State.Pid}}}}' {CONTAINER}")

@@ -2,8 +2,8 @@
 
     python3 -m integration.benchmarks.adoption
 
-In a machine, a transient unit makes such a container, waits until all of its processes are there, and does then what
-a start does: for "move" take them over, for "parent" look where they are. The figures are the manual's, under COSTS.
+In a machine, a transient unit makes such a container, waits until all of its processes are there, and then does what
+a start does: "move" moves them, "parent" checks where they are. The manual has the figures under COSTS.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def adopt_msec(machine: Machine, strategy: str, processes: int) -> float:
 
 
 def rows(machine: Machine) -> Iterator[str]:
-    """As lines of markdown."""
+    """Yield the table as lines of markdown."""
     yield "| processes | `parent` [ms] | `move` [ms] | `move`, each process [ms] |"
     yield "|---|---|---|---|"
     for processes in PROCESSES:

@@ -1,4 +1,4 @@
-"""Who is compared: the ways to run one container as a unit, each written as its users write it."""
+"""The clients that are compared: ways to run one container as a unit, each written as its users write it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ if TYPE_CHECKING:
 
     from integration.harness.machine import Machine
 
-OURS, DOCKER, PODMAN, DRIVER = "systemd-docker run", "docker run", "podman run", "docker run, journald driver"
+SYSTEMD_DOCKER, DOCKER, PODMAN, DRIVER = (
+    "systemd-docker run",
+    "docker run",
+    "podman run",
+    "docker run, journald driver",
+)
 
 ENGINE = "the engine alone"
-"""No client: what it does for all of them."""
+"""No client, but what each of them costs the engine."""
 
-COLUMNS = (OURS, DOCKER, PODMAN, DRIVER, ENGINE)
-"""Of the table and the picture, as far as they were measured."""
+COLUMNS = (SYSTEMD_DOCKER, DOCKER, PODMAN, DRIVER, ENGINE)
+"""Columns of the table and the plot."""
 
 SLICE = "bench.slice"
 
@@ -28,10 +33,10 @@ class Client:
     """One way to run a container in a unit.
 
     program: what stands in front of docker-run's words.
-    once:    the same for a container that is waited for, inside a service that goes on.
+    once:    the same for a container that is waited for, inside a service that continues.
     service: more lines of [Service].
     cgroup:  where below the unit's cgroup the client itself is while the container runs.
-    tells:   the unit is active when the container runs, not when the program has been executed.
+    tells:   whether the unit is active when the container runs, not already when the program is executed.
     """
 
     name: str
@@ -42,7 +47,7 @@ class Client:
     tells: bool
 
     def unit(self, command: str, *, options: str = "", service: Sequence[str] = ()) -> str:
-        """A unit file that runs `sh -c command` in busybox:musl; options are docker-run's."""
+        """Return a unit file that runs `sh -c command` in busybox:musl; options are docker-run's."""
         escaped = command.replace("%", "%%").replace("$", "$$").replace("\\", "\\\\").replace('"', '\\"')
         lines = [
             "[Unit]",
@@ -57,23 +62,28 @@ class Client:
         return "\n".join([*lines, f'ExecStart={self.program} {words} sh -c "{escaped}"']) + "\n"
 
     def processes(self, machine: Machine, unit: str) -> list[str]:
-        """PIDs of the client's own processes, as the machine has them."""
+        """Return the PIDs, inside, of the client's own processes."""
         directory = f"/sys/fs/cgroup/{SLICE}/{unit}.service/{self.cgroup}"
         return machine.run(f"cat {directory}/cgroup.procs").split()
 
 
-_OURS = "/usr/local/bin/systemd-docker"
+_SYSTEMD_DOCKER = "/usr/local/bin/systemd-docker"
 _NOTIFIES = ("Type=notify", "NotifyAccess=all", "Delegate=yes")
 
 CLIENTS = (
-    # `once`: in a service that goes on, nobody may tell systemd of another main process.
+    # `once`: in a service that continues, the main process must not change.
     Client(
-        OURS, f"{_OURS} run", f"{_OURS} --log-level=warning --main-pid=wrapper run", _NOTIFIES, "supervisor", True
+        SYSTEMD_DOCKER,
+        f"{_SYSTEMD_DOCKER} run",
+        f"{_SYSTEMD_DOCKER} --log-level=warning --main-pid=wrapper run",
+        _NOTIFIES,
+        "supervisor",
+        True,
     ),
     Client(DOCKER, "/usr/bin/docker run", "/usr/bin/docker run", ("Type=exec",), "", False),
     Client(
         PODMAN,
-        "/usr/bin/podman run --sdnotify=conmon --cgroups=split --detach",  # Quadlet's words
+        "/usr/bin/podman run --sdnotify=conmon --cgroups=split --detach",  # the words of Quadlet
         "/usr/bin/podman run --sdnotify=ignore",
         (*_NOTIFIES, "KillMode=mixed"),
         "runtime",
@@ -83,7 +93,7 @@ CLIENTS = (
 
 
 def prepare(machine: Machine) -> Iterator[str]:
-    """Keep the machine's own limits out of it. Yields a line per client that cannot take part."""
+    """Lift the machine's own limits; yield a line per client that cannot be measured."""
     machine.run("mkdir -p /run/bench /etc/systemd/journald.conf.d /etc/systemd/system/docker.service.d")
     machine.write(
         "/etc/systemd/journald.conf.d/bench.conf",
@@ -96,7 +106,7 @@ def prepare(machine: Machine) -> Iterator[str]:
 
 
 def _prepare_podman(machine: Machine) -> str:
-    """Podman's storage needs a file system that overlayfs may lie on; "" or why it cannot run here."""
+    """Give Podman storage on a file system below which overlayfs works; return "", or why it cannot run here."""
     machine.write("/etc/containers/containers.conf", "[containers]\npids_limit=0\n")
     machine.run("mkdir -p /var/lib/containers; mount -t tmpfs containers /var/lib/containers")
     tried = machine.attempt(

@@ -1,4 +1,6 @@
-"""Figures of a benchmark: collected in rounds, told as medians, compared with one client's, and held to limits."""
+"""Figures of a benchmark: collected in rounds, reported as medians, compared with one client's, held to limits.
+
+measures.py has what is measured."""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What one row of the table tells: a name, a unit, and how many decimals are worth printing."""
+    """One row of the table: a name, a unit, and how many decimals are printed."""
 
     name: str
     unit: str
@@ -21,7 +23,7 @@ class Measure:
 
 @dataclass(slots=True)
 class Figures:
-    """All values that were measured, by measure and client, in the order they came."""
+    """All measured values, by measure and client, in order."""
 
     values: dict[Measure, dict[str, list[float]]] = field(default_factory=dict)
 
@@ -33,7 +35,7 @@ class Figures:
         return statistics.median(found) if found else None
 
     def rows(self) -> Iterator[tuple[Measure, dict[str, float]]]:
-        """Medians, by client."""
+        """Yield each measure with its medians by client."""
         for measure, clients in self.values.items():
             yield measure, {client: statistics.median(values) for client, values in clients.items()}
 
@@ -48,7 +50,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What is promised of two medians, or of one where other is not given: their ratio, or the median itself."""
+    """A promise: an upper or lower limit of a median, or of its ratio to that of other."""
 
     measure: Measure
     client: str
@@ -57,7 +59,7 @@ class Limit:
     other: tuple[Measure, str] | None = None
 
     def judge(self, figures: Figures) -> str | None:
-        """One line, "holds" or "BROKEN" at its beginning; None where it was not measured."""
+        """Return a line that begins with "holds" or "BROKEN", or None if it was not measured."""
         value = figures.median(self.measure, self.client)
         words = f"{self.client}: {self.measure.name}"
         unit = self.measure.unit
@@ -77,7 +79,7 @@ class Limit:
 
 
 def table(figures: Figures, clients: list[str], base: str) -> str:
-    """A column per client; behind each value its ratio to the base's."""
+    """Return the table: a column per client; after each value its ratio to the base's."""
     rows = list(figures.rows())
     names = [f"{measure.name} [{measure.unit}]" for measure, _ in rows]
     width = max(map(len, names), default=0)
@@ -98,7 +100,7 @@ def _cell(medians: dict[str, float], client: str, base: str, decimals: int) -> s
 
 
 def interleaved(rounds: int, clients: list[str], measure: Callable[[str], None]) -> None:
-    """Each client once a round, each round beginning with another one, so that no drift favours any."""
+    """Run each client once per round; each round begins with another one, so that no drift favours any."""
     for number in range(rounds):
         shift = number % len(clients)
         for client in clients[shift:] + clients[:shift]:

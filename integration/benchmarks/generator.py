@@ -1,4 +1,4 @@
-"""What a daemon-reload pays for systemd-docker-generator: wall and CPU time over load paths of 300 services.
+"""The cost of systemd-docker-generator for a daemon-reload: wall and CPU time, for load paths of 300 services.
 
     python3 -m integration.benchmarks.generator [PYTHON]
 
@@ -58,9 +58,9 @@ sys.exit(main.write(main.generate(load_path, main.running_systemd_version()), {o
 """
 
 
-def make_services(directory: Path, *, ours: int) -> None:
+def make_services(directory: Path, *, own: int) -> None:
     for number in range(SERVICES):
-        program = "/usr/local/bin/systemd-docker" if number < ours else "/usr/bin/docker"
+        program = "/usr/local/bin/systemd-docker" if number < own else "/usr/bin/docker"
         text = OTHER + SERVICE.format(number=number, program=program)
         (directory / f"service-{number}.service").write_text(text)
         if number % 2:
@@ -69,7 +69,7 @@ def make_services(directory: Path, *, ours: int) -> None:
 
 
 def measure(command: list[str]) -> tuple[float, float]:
-    """Wall and CPU milliseconds of one run."""
+    """Return the wall and CPU milliseconds of one run."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, check=True)
     wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -80,15 +80,17 @@ def measure(command: list[str]) -> tuple[float, float]:
 def main() -> int:
     python = sys.argv[1] if len(sys.argv) > 1 else "/usr/bin/python3"
     slowest = 0.0
-    for ours in (0, 10, SERVICES):
+    for own in (0, 10, SERVICES):
         with tempfile.TemporaryDirectory() as etc, tempfile.TemporaryDirectory(dir="/dev/shm") as output:
-            make_services(Path(etc), ours=ours)
+            make_services(Path(etc), own=own)
             program = PROGRAM.format(home=str(PACKAGE_HOME), etc=etc, output=output)
             rounds = [measure([python, "-ISXutf8", "-c", program]) for _ in range(ROUNDS)]
-            assert len(os.listdir(output)) == ours
+            assert len(os.listdir(output)) == own
         wall, cpu = (statistics.median(values) for values in zip(*rounds, strict=True))
-        slowest = max(slowest, cpu)  # wall time is that of whatever else runs here
-        sys.stdout.write(f"{SERVICES} services, {ours:3} of them ours: {wall:5.1f} ms, {cpu:5.1f} ms of CPU\n")
+        slowest = max(slowest, cpu)  # other processes of the host disturb wall time
+        sys.stdout.write(
+            f"{SERVICES} services, {own:3} of them of systemd-docker: {wall:5.1f} ms, {cpu:5.1f} ms of CPU\n"
+        )
     sys.stdout.write(f"promised: at most {PROMISED_MS} ms of CPU\n")
     return int(slowest > PROMISED_MS)
 

@@ -1,4 +1,6 @@
-"""What is measured, and how: each function adds its figures for the clients it is given."""
+"""The measurements: each function adds figures for the clients that it is given.
+
+clients.py has the clients, figures.py the medians, the table and the limits."""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from integration.benchmarks.clients import DOCKER, DRIVER, ENGINE, OURS, SLICE, Client
+from integration.benchmarks.clients import DOCKER, DRIVER, ENGINE, SLICE, SYSTEMD_DOCKER, Client
 from integration.benchmarks.figures import Figures, Measure, interleaved
 from integration.harness.images import BUSYBOX
 from integration.harness.machine import poll
@@ -39,14 +41,14 @@ FILE_CPU = Measure("into a file, client's CPU per MB", "ms", 2)
 UNTIL_STOPPED = "trap 'exit 0' TERM; touch /bench/up/$INSTANCE; while true; do sleep 1000 & wait; done"
 SHARED = "--volume /run/bench:/bench --env INSTANCE=%i"
 ALONE = "--network none"
-"""The engine sets up networks one after another: that is not what is measured with many."""
+"""The engine sets up networks one after another, which would hide the cost of many units."""
 
 BARE_UNIT = "bench-bare.service"
 """A program that is active as soon as it is executed."""
 
 LINE_BYTES = 100
 SETTLE_SEC = 15
-"""What a client may still do for its own convenience after the start, before it counts as idle."""
+"""How long after the start a client counts as idle."""
 
 
 def resident(units: int) -> Measure:
@@ -62,7 +64,7 @@ def private(units: int) -> Measure:
 
 
 def own(units: int) -> Measure:
-    """What goes with the process even where pages of the same files are in nobody else's memory."""
+    """Memory of each client's own, without pages of files, which other processes may share."""
     return Measure(f"idle, of {units} units: memory that each client has written to", "kB")
 
 
@@ -87,7 +89,7 @@ def stop_beyond(units: int) -> Measure:
 
 
 def run_true(machine: Machine, figures: Figures, clients: Sequence[Client], rounds: int) -> None:
-    """A container that ends at once, in one service for all, so that ours is adopted as it always is."""
+    """Measure containers that end at once, in one service for all clients, so that systemd-docker adopts its own."""
     commands = {client.name: f"{client.once} --rm {BUSYBOX} true" for client in clients}
     machine.copy(Path(__file__).parents[1] / "inside/bench_once.py", "/run/bench/once.py")
     service = "systemd-run --quiet --wait --pipe --collect --property=Delegate=yes --property=NotifyAccess=all"
@@ -100,10 +102,10 @@ def run_true(machine: Machine, figures: Figures, clients: Sequence[Client], roun
 
 
 def start_and_stop(machine: Machine, figures: Figures, clients: Sequence[Client], rounds: int) -> None:
-    """One unit, by the service manager's own clock."""
+    """Measure starts and stops of one unit by systemd's own clock."""
     for client in clients:
         machine.install_unit(f"{key(client)}@.service", client.unit(UNTIL_STOPPED, options=SHARED))
-    # A unit that nothing active refers to is forgotten when it stops, and its time stamps with it.
+    # systemd unloads a stopped unit to which no active one refers, and its time stamps with it.
     known = " ".join([BARE_UNIT, *(f"{key(client)}@one.service" for client in clients)])
     machine.install_unit("bench-memory.target", f"[Unit]\nAfter={known}\n")
     machine.run("systemctl start bench-memory.target")
@@ -123,12 +125,12 @@ def start_and_stop(machine: Machine, figures: Figures, clients: Sequence[Client]
 
     by_name = {client.name: client for client in clients}
     interleaved(rounds, list(by_name), measure)
-    if OURS in by_name:
-        beyond_the_engine(machine, figures, by_name[OURS], rounds)
+    if SYSTEMD_DOCKER in by_name:
+        beyond_the_engine(machine, figures, by_name[SYSTEMD_DOCKER], rounds)
 
 
 def beyond_the_engine(machine: Machine, figures: Figures, client: Client, rounds: int) -> None:
-    """Our starts, from exec on, each beside one that the engine is asked for by a client that costs nothing."""
+    """Measure starts of systemd-docker from exec on, each beside the engine's own time for the same requests."""
     machine.copy(Path(__file__).parents[1] / "inside/bench_engine.py", "/run/bench/engine.py")
     words = f"{SHARED.replace('%i', 'engine')} {BUSYBOX} sleep 1000"
     request = machine.run(f"{client.program.removesuffix(' run')} --adopt=none --dry-run --print=api run {words}")
@@ -148,7 +150,7 @@ def beyond_the_engine(machine: Machine, figures: Figures, client: Client, rounds
 
 
 def many(machine: Machine, figures: Figures, client: Client, units: int, *, idle_sec: int) -> None:
-    """So many units of one client, started at once, left alone, stopped at once."""
+    """Measure many units of one client: started at once, idle, stopped at once."""
     machine.install_unit(f"{key(client)}@.service", client.unit(UNTIL_STOPPED, options=f"{SHARED} {ALONE}"))
     up = up_directory(machine)
     for file in up.iterdir():
@@ -167,7 +169,7 @@ def many(machine: Machine, figures: Figures, client: Client, units: int, *, idle
 
 
 def engine_alone(machine: Machine, figures: Figures, units: int) -> None:
-    """As many containers of nobody's, whose payloads are told to stop as systemd tells them: all at once."""
+    """Measure as many containers without a client, stopped at once by signals, as systemd does it."""
     options = f"--detach --rm {SHARED.replace('%i', '{}')} {ALONE}"
     command = f"docker run {options} {BUSYBOX} sh -c {shlex.quote(UNTIL_STOPPED)}"
     machine.run(f"seq {units} | xargs -P 8 -I {{}} {command}", timeout_sec=600)
@@ -176,14 +178,14 @@ def engine_alone(machine: Machine, figures: Figures, units: int) -> None:
     machine.run(f"kill -TERM {' '.join(payloads.split())}")
     poll(lambda: not machine.run("docker ps --all --quiet"), what="all containers to be gone", timeout_sec=300)
     figures.add(stop_together(units), ENGINE, (time.time_ns() - began) / 1e9)
-    for client in (OURS, DOCKER):
+    for client in (SYSTEMD_DOCKER, DOCKER):
         if (took_sec := figures.median(stop_together(units), client)) is not None:
             engine_sec = figures.median(stop_together(units), ENGINE) or 0
             figures.add(stop_beyond(units), client, took_sec - engine_sec)
 
 
 def idle(machine: Machine, figures: Figures, client: Client, names: Sequence[str], idle_sec: int) -> None:
-    """Memory as smaps_rollup has it, and how often the scheduler let a client's threads run."""
+    """Measure memory by smaps_rollup, and how often a client's threads ran."""
     pids = [pid for name in names for pid in client.processes(machine, name)]
     before = switches(machine, pids)
     time.sleep(idle_sec)
@@ -205,14 +207,14 @@ def idle(machine: Machine, figures: Figures, client: Client, names: Sequence[str
 
 
 def switches(machine: Machine, pids: Sequence[str]) -> dict[str, int]:
-    """How often each thread was scheduled, by the scheduler's own account: proc_pid_schedstat(5), third number."""
+    """Return how often each thread was scheduled: the third number of proc_pid_schedstat(5)."""
     paths = " ".join(f"/proc/{pid}/task/*/schedstat" for pid in pids)
     lines = machine.run(f"for file in {paths}; do echo $file $(cat $file); done").splitlines()
     return {words[0]: int(words[3]) for words in map(str.split, lines)}
 
 
 def relay(machine: Machine, figures: Figures, clients: Sequence[Client], rounds: int, lines: int) -> None:
-    """Lines of 100 bytes from a payload that writes as fast as it is let, into the journal and into a file."""
+    """Measure lines of 100 bytes from a payload that writes as fast as it can, into the journal and into a file."""
     size = lines * LINE_BYTES
     text = "x" * (LINE_BYTES - 1)
     machine.run(f"yes {text} | head -n {lines} >/run/bench/lines", timeout_sec=120)
@@ -223,7 +225,7 @@ def relay(machine: Machine, figures: Figures, clients: Sequence[Client], rounds:
     by_name = {client.name: client for client in (*clients, detached)}
 
     def install(client: Client, *service: str) -> str:
-        driver = "--log-driver=none" if client.name in (OURS, DOCKER) else ""
+        driver = "--log-driver=none" if client.name in (SYSTEMD_DOCKER, DOCKER) else ""
         unit = client.unit(command, options=f"{SHARED} {driver}", service=service)
         machine.install_unit(f"{key(client)}@.service", unit)
         return f"{key(client)}@relay"
@@ -262,12 +264,12 @@ def relay(machine: Machine, figures: Figures, clients: Sequence[Client], rounds:
         out.unlink()
 
     interleaved(rounds, list(by_name), into_journal)
-    interleaved(rounds, [name for name in by_name if name in (OURS, DOCKER)], into_file)
+    interleaved(rounds, [name for name in by_name if name in (SYSTEMD_DOCKER, DOCKER)], into_file)
 
 
 @contextlib.contextmanager
 def running(machine: Machine, unit: str) -> Iterator[None]:
-    """A unit from its payload's first act to its stop."""
+    """Run a unit from the first action of its payload to its stop."""
     up = up_directory(machine) / unit.partition("@")[2]
     signal = machine.path("/run/bench/go")
     for path in (up, signal):
@@ -280,13 +282,13 @@ def running(machine: Machine, unit: str) -> Iterator[None]:
 
 
 def go(machine: Machine) -> int:
-    """Let the payload write; when that was, in ns."""
+    """Let the payload write; return the time, in ns."""
     machine.path("/run/bench/go").touch()
     return time.time_ns()
 
 
 def cpu_usec(machine: Machine, client: Client, unit: str) -> dict[str, int]:
-    """What each who takes part has used so far."""
+    """Return the CPU time that each process involved has used so far."""
     places = {"journald": "system.slice/systemd-journald.service", "engine": "system.slice/docker.service"}
     if client.name != DRIVER:
         places["client"] = f"{SLICE}/{unit}.service/{client.cgroup}"
@@ -298,19 +300,19 @@ def cpu_usec(machine: Machine, client: Client, unit: str) -> dict[str, int]:
 
 
 def key(client: Client) -> str:
-    """ "docker run" -> "bench-docker-run": a unit's prefix."""
+    """Return a unit's prefix: "docker run" -> "bench-docker-run"."""
     return "bench-" + "".join(letter if letter.isalnum() else "-" for letter in client.name)
 
 
 def up_directory(machine: Machine) -> Path:
-    """Where payloads make a file as their first act."""
+    """Make the directory in which payloads make a file as their first action."""
     path = machine.path("/run/bench/up")
     path.mkdir(exist_ok=True)
     return path
 
 
 def timestamps_usec(machine: Machine, unit: str) -> tuple[int, int, int, int]:
-    """Monotonic: the start began, active, the stop began, inactive."""
+    """Return monotonic times: the start began, active, the stop began, inactive."""
     names = ("InactiveExit", "ActiveEnter", "ActiveExit", "InactiveEnter")
     properties = ",".join(f"{name}TimestampMonotonic" for name in names)
     shown = dict(line.split("=", 1) for line in machine.run(f"systemctl show -p {properties} {unit}").splitlines())
@@ -319,5 +321,5 @@ def timestamps_usec(machine: Machine, unit: str) -> tuple[int, int, int, int]:
 
 
 def monotonic_offset_ns() -> int:
-    """What to take off a file's time stamp to compare it with a monotonic one; the machine's kernel is ours."""
+    """Return the difference of a file's time stamp to the monotonic clock, which the machine shares with the host."""
     return time.time_ns() - time.clock_gettime_ns(time.CLOCK_MONOTONIC)

@@ -1,7 +1,7 @@
-"""What reading a command line costs beyond the interpreter's start: `python3 -m integration.benchmarks.options`.
+"""The cost of reading a command line beyond the interpreter's start: `python3 -m integration.benchmarks.options`.
 
-Both are measured in turn, as processor time, because wall time tells how busy the machine is; the least of some tries
-counts. Promised are 5 ms on a machine whose interpreter starts in 10.
+Both are measured in turn, as processor time; the least of some tries counts. The promise is 5 ms on a machine whose
+interpreter starts in 10.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def read_msec() -> float:
 
 
 def bare_msec() -> float:
-    """Processor time of an interpreter that does nothing."""
+    """Return the processor time of an interpreter that does nothing."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-I", "-S", "-c", "pass"], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

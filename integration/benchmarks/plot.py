@@ -1,4 +1,4 @@
-"""The table of a benchmark as a picture: a group of bars per measure, each client's median to the base client's."""
+"""Draw the table of a benchmark: a group of bars per measure, each client's median relative to the base client's."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from integration.benchmarks.figures import Figures
 
 COLORS = ("#1b6ca8", "#9aa0a6", "#892ca0", "#c98a1b", "#3a7d44")
-"""The clients', in their order: no more than these can be told apart."""
+"""Of the clients, in their order."""
 
 LABEL_PX, BAR_PX, GAP_PX, SCALE_PX, TOP_PX, CLIENT_PX = 380, 13, 12, 160, 40, 165
 
 MOST = 4.0
-"""Times the base: longer bars are cut here, with their figure beside them."""
+"""Bars are cut at so many times the base, with their figure beside them."""
 
 
 def svg(figures: Figures, clients: Sequence[str], base: str) -> str:
-    """A document of its own; measures that the base has no figure for are left out."""
+    """Return an SVG document, without measures of which the base has no figure."""
     groups = [(measure, medians) for measure, medians in figures.rows() if medians.get(base)]
     height = TOP_PX + sum(len(medians) * BAR_PX + GAP_PX for _, medians in groups)
     width = LABEL_PX + int(MOST * SCALE_PX) + 150

@@ -1,7 +1,7 @@
-"""What a test must not leave on its machine, and how the machine is made clean for the next one.
+"""Compare a machine before and after a test, and clean it for the next one.
 
-A test takes no care of it: the fixtures in conftest.py photograph the machine before a test, and afterwards stop the
-units it installed, compare, and clear away.
+A test does not clean up itself: the fixtures in conftest.py photograph the machine before it, and afterwards stop the
+units that it installed, compare, and remove them. What a failure prints of the machine is in report.py.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from integration.harness.machine import Machine
 
 PATIENCE_SEC = 5
-"""How long the machine may take to forget what has ended: systemd and the engine do so in their own time."""
+"""How long systemd and the engine may take to remove what has ended."""
 
 WARNING = 4
 
 IDENTIFIERS = ("systemd-docker", "systemd-docker-generator")
-"""SYSLOG_IDENTIFIER= of our own lines. What a payload writes has its container's name there."""
+"""SYSLOG_IDENTIFIER= of the product's own lines. A payload's lines have the container's name there."""
 
 _DIRECTORIES = "/run /run/systemd-docker* /tmp /var/tmp /dev/shm /"
-"""Where files of ours, or core dumps, could stay."""
+"""Directories in which the product's files, or core dumps, could remain."""
 
 _SYSTEMS_OWN = "^/run/mount$|/systemd-private-"
-"""libmount's, and what PrivateTmp= makes of /tmp for as long as a service runs."""
+"""Files of libmount, and those of PrivateTmp= while a service runs."""
 
 _PARENT_CGROUPS = "/(docker|system.slice|commands|docker.service/.control)$"
-"""The engine's own parent of all containers, on v1 what runc makes on the way there, our commands' own, and what
-systemd may leave of an ExecReload=."""
+"""Cgroups that a test may leave: the engine's parent of all containers, on v1 those that runc makes above it, the one
+of Machine.run(), and the one that systemd may leave of an ExecReload=."""
 
 _LISTINGS = {
     "cgroup": rf"find /sys/fs/cgroup -mindepth 1 -type d -printf '/%P\n' | grep -vE '{_PARENT_CGROUPS}'",
@@ -44,12 +44,12 @@ _LISTINGS = {
     "container": "docker ps --all --format '{{.Names}} ({{.Status}})'",
     "failed unit": "systemctl list-units --failed --plain --no-legend --full | cut -d ' ' -f 1",
 }
-"""One line per thing that exists, by kind."""
+"""Commands that print one line per existing thing, by kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Photograph:
-    """What existed on a machine at one time, and where its journal and its console ended.
+    """The things that existed on a machine at one time, and where its journal and its console ended.
 
     things: e.g. {("mount", "/tmp"), ("cgroup", "/system.slice/docker.service")}.
     """
@@ -60,14 +60,14 @@ class Photograph:
 
 
 def photograph(machine: Machine) -> Photograph:
-    """The machine as it is now; its journal() starts here from now on."""
+    """Photograph the machine; from now on its journal() begins here."""
     shown = machine.run("journalctl --sync; journalctl --lines=0 --show-cursor --quiet")
     machine.journal_cursor = shown.removeprefix("-- cursor: ")
     return Photograph(_things(machine), machine.journal_cursor, len(machine.console().splitlines()))
 
 
 def _things(machine: Machine) -> frozenset[tuple[str, str]]:
-    """One round trip for all listings; a listing that fails is a thing that should not be, too."""
+    """List everything with one command. The error message of a listing that fails counts as a thing, too."""
     script = "\n".join(f"echo '=={kind}'; {{ {command}; }} 2>&1 || true" for kind, command in _LISTINGS.items())
     things, kind = set(), ""
     for line in machine.run(script).splitlines():
@@ -79,7 +79,7 @@ def _things(machine: Machine) -> frozenset[tuple[str, str]]:
 
 
 def findings(machine: Machine, before: Photograph, *, patience_sec: float = PATIENCE_SEC) -> list[str]:
-    """What is there that was not before, and what our journal says that nobody announced; one line each."""
+    """Return one line per thing that the test left, and per unexpected line of the product in the journal."""
 
     def left() -> list[str]:
         return [f"{kind} left: {name}" for kind, name in sorted(_things(machine) - before.things)]
@@ -104,7 +104,7 @@ def _journal_findings(machine: Machine, before: Photograph) -> Iterator[str]:
 
 
 def _is_alarming(record: dict[str, str]) -> bool:
-    """Ours at warning or above, a traceback of ours, or the service manager telling of a core dump."""
+    """Whether it is the product's at warning or above, a traceback of it, or systemd's message about a core dump."""
     message = record.get("MESSAGE", "")
     if record.get("SYSLOG_IDENTIFIER") in IDENTIFIERS:
         return int(record.get("PRIORITY", "6")) <= WARNING or message.startswith("Traceback")
@@ -112,13 +112,13 @@ def _is_alarming(record: dict[str, str]) -> bool:
 
 
 def stop_units(machine: Machine) -> None:
-    """Stop what the test installed, as nobody but its own settings says how."""
+    """Stop the units that the test installed, each as its own settings say."""
     if services := [_instances(name) for name in machine.units if "/" not in name]:
         machine.run(f"systemctl stop {' '.join(services)}", timeout_sec=120)
 
 
 def clear(machine: Machine) -> None:
-    """Remove what the test installed."""
+    """Remove the units that the test installed."""
     if machine.units:
         machine.run(f"{'; '.join(map(_removal, machine.units))}; systemctl daemon-reload")
     machine.units.clear()
@@ -127,7 +127,7 @@ def clear(machine: Machine) -> None:
 
 
 def _removal(name: str) -> str:
-    """A drop-in's directory goes with its last file."""
+    """Return the shell command that removes a unit, or a drop-in and then its directory if that is empty."""
     directory, _, drop_in = name.rpartition("/")
     if drop_in and directory:
         return f"rm {UNIT_DIRECTORY}/{name}; rmdir --ignore-fail-on-non-empty {UNIT_DIRECTORY}/{directory}"
@@ -135,7 +135,7 @@ def _removal(name: str) -> str:
 
 
 def clear_by_force(machine: Machine) -> None:
-    """After a failure: end also what should not be there any more, so that the next test is not the next failure.
+    """Clean the machine after a failure, so that the next test does not fail because of this one.
 
     A unit that hangs cannot be stopped, so the machine is reset; that takes a second.
     """

@@ -1,8 +1,9 @@
-"""What is built once and used by many machines: entries, each named by the hash of the recipe it was made from.
+"""Trees that are built once and used by many machines: each entry is named by the hash of its recipe.
 
 An entry is complete or absent: it is built under another name, by one process at a time, and renamed. Entries that
-nobody has used for a while are removed when a newer one of their kind is built, with their locks and with what a
-build that was killed has left. So who gets a lock looks whether it is still the one that everybody gets.
+were not used for UNUSED_SEC are removed when a newer one of their kind is built, with their locks and with what a
+killed build left. So a process that gets a lock checks that its file is still the one at that path. What an entry
+contains is decided by its builder, e.g. root.py.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ if TYPE_CHECKING:
 DIRECTORY = Path(os.environ.get("SYSTEMD_DOCKER_TESTS", "/var/cache/systemd-docker-tests"))
 
 UNUSED_SEC = 3600
-"""An entry is as old as its last use."""
+"""Counted from the last use of an entry."""
 
 
 def digest(*recipe: object) -> str:
-    """A name for whatever this recipe makes; its parts need a stable repr()."""
+    """Return the hash of a recipe. Its parts need a stable repr()."""
     return hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]
 
 
 def entry(kind: str, recipe: str, build: Callable[[Path], None], directory: Path = DIRECTORY) -> Path:
-    """The file or directory <kind>-<recipe>; build(path) makes it where it is missing."""
+    """Return the file or directory <kind>-<recipe>; build(path) makes it where it is missing."""
     path = directory / f"{kind}-{recipe}"
     with locked(_lock(path), shared=True):
         if path.exists():
@@ -56,26 +57,26 @@ def _unfinished(path: Path) -> Path:
 
 @contextlib.contextmanager
 def in_use(path: Path) -> Iterator[None]:
-    """Nobody removes this entry meanwhile, however long that takes."""
+    """Keep this entry from being removed for the duration of the context."""
     with locked(_lock(path), shared=True):
         yield
 
 
 @contextlib.contextmanager
 def locked(path: Path, *, shared: bool = False) -> Iterator[BinaryIO]:
-    """Hold a flock(2) on path, made where it is missing; the kernel lets go of it when this process ends."""
+    """Hold a flock(2) on path, which is made where it is missing; the kernel releases it when this process ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with path.open("ab+") as file:
             fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-            # While we waited for it its holder may have removed it, and somebody else holds another one.
+            # The holder may have removed the file during the wait, and another process may hold a new one.
             if _is_at(file, path):
                 yield file
                 return
 
 
 def try_lock(file: BinaryIO) -> bool:
-    """Take the lock, or say that somebody holds it."""
+    """Take the lock and return True; return False if another process holds it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -98,7 +99,7 @@ def _remove_unused(kind: str, *, keep: Path) -> None:
 
 
 def _remove_with_lock(path: Path, lock: Path) -> None:
-    """Unless somebody has the lock. It goes last: who opens it before that waits for us, or finds it gone."""
+    """Remove an entry unless its lock is held. The lock file goes last: a process that waits for it retries."""
     try:
         file = lock.open("rb+")
     except FileNotFoundError:

@@ -1,4 +1,6 @@
-"""The host's cgroups that a machine lives in: one in each hierarchy it uses, below our own."""
+"""The host's cgroups that a machine lives in: one in each hierarchy that it uses, below this process's own.
+
+The cgroups that tests look at inside a machine are in words.cgroups."""
 
 from __future__ import annotations
 
@@ -20,21 +22,21 @@ _NEEDED = {"unified": {""}, "hybrid": {"", "name=systemd"}, "legacy": {"name=sys
 
 
 def missing_hierarchy(hierarchy: Hierarchy) -> str:
-    """Why this host cannot boot a machine with such cgroups, or "": a machine's hierarchies are the host's."""
+    """Return why this host cannot boot a machine with such cgroups, or "": a machine's hierarchies are the host's."""
     if _NEEDED[hierarchy] <= {controllers for controllers, _path in memberships("self")}:
         return ""
     return f"the host has no cgroup hierarchy for '{hierarchy}' machines"
 
 
 def memberships(pid: str) -> list[tuple[str, str]]:
-    """(controllers, path) per line of /proc/PID/cgroup; controllers is "" for v2, "name=systemd", "cpu,cpuacct"."""
+    """Return (controllers, path) per line of /proc/PID/cgroup; controllers is "" for v2, or e.g. "cpu,cpuacct"."""
     lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
     return [(controllers, path) for _id, controllers, path in (line.split(":", 2) for line in lines)]
 
 
 @functools.cache
 def mount(controllers: str) -> Path:
-    """Where the host mounts the hierarchy of these controllers.
+    """Return the host's mount point of the hierarchy of these controllers.
 
     See proc_pid_mountinfo(5): the file system's type and options stand behind a " - ".
     """
@@ -51,9 +53,9 @@ def mount(controllers: str) -> Path:
 
 @contextlib.contextmanager
 def made(name: str, hierarchy: Hierarchy, record: Path) -> Iterator[list[Path]]:
-    """Directories for a machine of this name; killed empty and removed on the way out.
+    """Make a machine's cgroups and yield their directories; on exit kill their processes and remove them.
 
-    Two machines that share one would take each other's units for theirs.
+    Two machines must not share one: each would manage the other's units.
     record: a file to list them in first, for remove_recorded().
     """
     cgroups = [
@@ -65,7 +67,7 @@ def made(name: str, hierarchy: Hierarchy, record: Path) -> Iterator[list[Path]]:
     try:
         for cgroup in cgroups:
             cgroup.mkdir()
-            for attribute in ("cpuset.cpus", "cpuset.mems"):  # on v1 they start empty, and nobody may enter
+            for attribute in ("cpuset.cpus", "cpuset.mems"):  # on v1 they start empty, and no process may enter
                 if (cgroup / attribute).exists():
                     (cgroup / attribute).write_text((cgroup.parent / attribute).read_text())
         yield cgroups
@@ -74,14 +76,14 @@ def made(name: str, hierarchy: Hierarchy, record: Path) -> Iterator[list[Path]]:
 
 
 def remove_recorded(record: Path) -> None:
-    """What made() could not remove, because it was killed."""
+    """Remove the cgroups that a killed made() left."""
     if record.exists():
         _remove([Path(line) for line in record.read_text().splitlines()])
 
 
 def _remove(cgroups: Sequence[Path]) -> None:
     for kill in (cgroup / "cgroup.kill" for cgroup in cgroups):
-        if kill.exists():  # on v1 it does not; who is there is in the v2 cgroup as well
+        if kill.exists():  # not on v1; its processes are in the v2 cgroup as well
             kill.write_text("1")
     for cgroup in cgroups:
         poll(functools.partial(_removed, cgroup), what=f"{cgroup} to be empty", timeout_sec=10)

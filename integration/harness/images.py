@@ -1,4 +1,6 @@
-"""Container images made from Debian packages, for engines that reach no registry."""
+"""Container images made from Debian packages, for engines that reach no registry.
+
+Machines' own root directories are in root.py, the registry for tests of pulls is in inside.registry."""
 
 from __future__ import annotations
 
@@ -37,12 +39,12 @@ def load(machine: Machine, tree: Path, name: str, *changes: str) -> None:
 
 
 def load_busybox(machine: Machine) -> None:
-    """The image of the field's examples, from Debian's busybox-static: sh by default, and all applets in /bin/."""
+    """Load busybox:musl, made of Debian's busybox-static: it runs sh by default and has all applets in /bin/."""
     load(machine, busybox(machine.spec.suite), BUSYBOX, 'CMD ["sh"]')
 
 
 def busybox(suite: str) -> Path:
-    """A tar archive of 2 MB: an essential user database, /tmp, and busybox under the name of every applet."""
+    """Return a tar archive of 2 MB: an essential user database, /tmp, and busybox under the name of every applet."""
     root = base_root(SUITES[suite])
     return cache.entry("busybox", cache.digest(root.name, _PASSWD, _GROUP), lambda path: _pack_busybox(root, path))
 
@@ -70,6 +72,6 @@ def _add(
 
 
 def of_packages(suite: str, packages: Sequence[str]) -> Path:
-    """A tar archive of Debian with these packages; the first time takes 10 to 40 s."""
+    """Return a tar archive of Debian with these packages; a first call takes 10 to 40 s."""
     options = [*_PACKAGE_OPTIONS, "--variant=essential", f"--include={','.join(packages)}"]
     return cache.entry("image", cache.digest(suite, options), lambda path: bootstrap(options, suite, path))

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs in namespaces of its own, on a leash (integration/leash.py): QEMU out of a machine's base root.
+# Run QEMU out of a machine's base root; run by harness/qemu.py on a leash, in namespaces of its own.
 #   launch-vm.sh STATE ROOT TEMPLATE QEMU-OPTION...
-# STATE: the machine's directory. TEMPLATE: that of its disk and memory. integration/qemu.py says where QEMU sees them.
+# STATE: the machine's directory. TEMPLATE: that of its disk and memory. harness/qemu.py has QEMU's names for them.
 set -eu
 state=$1 root=$2 template=$3
 shift 3

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs in a mount and a PID namespace of its own, on a leash (integration/harness/leash.py): mounts a machine's root, boots it.
+# Mount a machine's root and boot it; run by harness/nspawn.py on a leash, in mount and PID namespaces of its own.
 #   launch.sh STATE LAYERS CGROUPS NSPAWN-OPTION...
 # STATE: the machine's directory. LAYERS: lowerdir= of overlayfs. CGROUPS: directories to move into, one a hierarchy.
 set -eu
@@ -14,7 +14,7 @@ cd fs
 mkdir upper work root docker containerd
 mount -t overlay -o "lowerdir=$layers,upperdir=upper,workdir=work" machine root
 
-# What a machine leaves in its cgroups when it is reset.
+# Remove what a machine leaves in its cgroups when it is reset.
 clear_cgroups() {
 	for cgroup in $cgroups; do
 		find "$cgroup" -mindepth 1 -depth -type d -exec rmdir {} + || true

@@ -1,8 +1,8 @@
-"""Commands on a leash: whatever they start ends with this process, even when it is killed with SIGKILL.
+"""Commands on a leash: all that they start ends with this process, even if it is killed with SIGKILL.
 
-setpriv(1) asks the kernel to kill unshare(1) when we die, and unshare the same for its child, which is PID 1 of a
-PID namespace: with it the kernel ends everybody in there. Mounts are made in a mount namespace of their own and
-vanish with its last process. "We" are the thread that starts the command, see PR_SET_PDEATHSIG(2const).
+setpriv(1) asks the kernel to kill unshare(1) when the starting thread dies (PR_SET_PDEATHSIG(2const)), and unshare
+asks the same for its child, which is PID 1 of a PID namespace: with it the kernel ends all processes in there. Mounts
+are made in a mount namespace of their own and vanish with its last process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LEASH = (
     "setpriv", "--pdeathsig=KILL",
     "unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc",
 )  # fmt: skip
-"""Put in front of a command's words. The process to wait for, or to kill, is unshare."""
+"""The words in front of a command's. The process to wait for, or to kill, is unshare."""
 
 
 def run_on_leash(argv: Sequence[str], *, stdin: bytes = b"") -> bytes:
@@ -41,9 +41,9 @@ def launched(
     unshare: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
 ) -> Iterator[int]:
-    """Run a shell script with its output in log; yield the PID that ends with what it starts, and that with it.
+    """Run a shell script with its output in log; yield a PID: the script's processes end with it, and it with them.
 
-    unshare: more of unshare(1)'s options. env: besides our own.
+    unshare: more options of unshare(1). env: additions to this process's environment.
     """
     with log.open("wb") as output:
         launcher = subprocess.Popen(
@@ -52,7 +52,7 @@ def launched(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the tests, which end the machine in their own time
+            start_new_session=True,  # Ctrl-C goes to the tests, which then end the machine
         )
     try:
         yield launcher.pid

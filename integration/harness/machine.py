@@ -1,7 +1,7 @@
-"""A booted machine with systemd and an engine inside: what an integration test talks to.
+"""A booted machine with systemd and an engine inside, as tests use it: commands, files, units, the journal.
 
-Commands enter its namespaces through nsenter(1), in about 15 ms, so nothing has to run inside to be talked to. How it
-boots is the business of harness.nspawn. A machine with a kernel of its own is a VirtualMachine: harness.vm.
+Commands enter its namespaces through nsenter(1), in about 15 ms, so no server has to run inside. nspawn.py boots it;
+vm.py has the subclass for machines with a kernel of their own. What tests ask of units and containers is in words/.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from integration.harness import cgroups
-from integration.harness.polling import poll as poll  # with Machine, what every test imports
+from integration.harness.polling import poll as poll  # tests import it from here, with Machine
 from integration.harness.readiness import notify_socket, wait_until_ready
 from integration.harness.root import SUITES
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 COMMAND_TIMEOUT_SEC = 60
 
 GRACE_SEC = 30
-"""How much later than the machine the host gives a command up: when the machine itself hangs."""
+"""How much later than timeout(1) inside, the host ends a command: for machines that hang."""
 
 UNIT_DIRECTORY = "/etc/systemd/system"
 
@@ -40,16 +40,16 @@ ENVIRONMENT = {
     "TERM": "dumb",
 }
 
-# nsenter --cgroup changes only what we see of the cgroup tree; this shell brings the command into the machine's.
+# nsenter --cgroup changes only the view of the cgroup tree; this shell moves the command into the machine's cgroups.
 _ENTER = 'cgroups=$1; shift; for cgroup in $cgroups; do echo 0 >"$cgroup/cgroup.procs"; done; exec nsenter "$@"'
 
 _TIMED_OUT = 124
-"""timeout(1)'s exit status."""
+"""The exit status of timeout(1) when time ran out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """Which machine: a suite, and what is to be different from the suite's own choice.
+    """Which machine: a suite, and what differs from that suite's defaults.
 
     driver:    the engine's cgroup driver, "" for the suite's.
     hierarchy: "unified" is cgroup v2 alone (as much of it as the host has: maybe without controllers), "legacy" is
@@ -84,11 +84,11 @@ class Machine:
 
     state:    the host's directory for this machine: its console is in there.
     launcher: the host's process that ends with it.
-    leader:   its PID 1, as the host sees it; another one after each reboot.
-    units:    what was installed through install_unit(), for whoever tidies up.
+    leader:   its PID 1, as the host sees it; it changes with each reboot.
+    units:    what install_unit() installed; harness.audit removes it.
     announced, tolerated: see expect_journal() and tolerate_journal().
     journal_cursor: where the journal was when the running test began.
-    slowness: how much longer than on the host everything may take; run() and the audit wait that much longer.
+    slowness: the factor by which timeouts of run(), the audit and words.waiting are longer than on other machines.
     """
 
     slowness: ClassVar[int] = 1
@@ -137,13 +137,13 @@ class Machine:
         return subprocess.CompletedProcess(command, result.returncode, stdout, stderr)
 
     def entering(self, argv: Sequence[str]) -> list[str]:
-        """The host's command line that runs argv inside."""
+        """Return the host's command line that runs argv inside."""
         namespaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
         directories = " ".join(map(str, self._command_cgroups()))
         return ["sh", "-euc", _ENTER, "enter", directories, f"--target={self.leader}", *namespaces, "--", *argv]
 
     def _command_cgroups(self) -> Iterator[Path]:
-        """A cgroup of our own in each hierarchy of the machine, beside those that its systemd manages."""
+        """Yield the cgroup for commands in each hierarchy of the machine, beside those that its systemd manages."""
         for controllers, path in cgroups.memberships(str(self.leader)):
             if path.endswith("/init.scope"):
                 directory = cgroups.mount(controllers) / path.removesuffix("/init.scope").lstrip("/") / "commands"
@@ -151,16 +151,16 @@ class Machine:
                 yield directory
 
     def reboot(self, *, reset: bool = False) -> None:
-        """As an administrator does it; return when the machine is up again. What was written stays.
+        """Reboot, and return when the machine is up again. Its files stay.
 
-        reset: at once, as the button on a real one does it; nothing is stopped before.
+        reset: at once, like the reset button of hardware: no unit is stopped first.
         """
         with notify_socket(self.state / "notify") as notify:
             self.attempt("systemctl reboot --force --force" if reset else "systemctl reboot")
             self.leader = wait_until_ready(notify, self.launcher)
 
     def show(self, unit: str, prop: str) -> str:
-        """One property of a unit, as systemctl(1) prints it."""
+        """Return one property of a unit, as systemctl(1) prints it."""
         return self.run(f"systemctl show --value --property={prop} {shlex.quote(unit)}")
 
     def install_unit(self, name: str, text: str) -> None:
@@ -186,13 +186,13 @@ class Machine:
             self.run(f"mkdir -p $(dirname {place}); cat >{place}; chmod {mode} {place}", stdin=content)
 
     def path(self, inside: str) -> Path:
-        """The host's path of a file inside. An absolute symbolic link on the way would lead to the host's files."""
+        """Return the host's path of a file inside. An absolute symbolic link in it would lead to the host's files."""
         return Path(f"/proc/{self.leader}/root/{inside.lstrip('/')}")
 
     def journal(self, *matches: str, after: str = "") -> list[dict[str, str]]:
-        """Journal records as journalctl(1) selects them; fields are text, also where they are not valid UTF-8.
+        """Return journal records as journalctl(1) selects them; fields are text, even if they are not valid UTF-8.
 
-        after: a cursor; as a default where this test began.
+        after: a cursor; the default is where this test began.
         """
         # Not --after-cursor=: systemd 252 then skips the first record that matches, wherever it is.
         start = [f"--cursor={cursor}"] if (cursor := after or self.journal_cursor) else []
@@ -201,7 +201,7 @@ class Machine:
         return [record for record in records if record["__CURSOR"] != cursor]
 
     def expect_journal(self, pattern: str) -> None:
-        """Announce a line of ours at warning or above: this test fails unless it is in the journal at its end.
+        """Expect a line of the product at warning or above: this test fails if the journal lacks it at the end.
 
         pattern: a regular expression, found anywhere in the line.
         """
@@ -212,15 +212,15 @@ class Machine:
         self.tolerated.append(pattern)
 
     def console(self) -> str:
-        """What the machine printed to its console, without escape sequences, empty lines, and nspawn's own worry."""
+        """Return the console's text, without escape sequences, empty lines, and nspawn's warning about READY=1."""
         text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", (self.state / "console").read_text(errors="replace"))
-        # Nobody reads nspawn's reports but while the machine boots: integration.harness.readiness.
+        # nspawn's notifications are read only while the machine boots, see readiness.py.
         lines = (line for line in text.splitlines() if line and "readiness notification" not in line)
         return "\n".join(lines)
 
 
 def _text_fields(record: dict[str, object]) -> dict[str, str]:
-    """journalctl writes a field that is not UTF-8 as a list of bytes, one that occurs twice as a list of values."""
+    """Join journalctl's lists: a field that is not UTF-8 is a list of bytes, one that occurs twice one of values."""
 
     def text(value: object) -> str:
         if isinstance(value, list) and all(isinstance(item, int) for item in value):

@@ -1,9 +1,9 @@
-"""Booting a machine with systemd-nspawn(1), and clearing it away.
+"""Boot a machine with systemd-nspawn(1), and remove it.
 
-Nothing of the host's service manager is needed: the machine is not registered with machined, lives in cgroups of its
-own below ours, and its root is an overlay with a tmpfs on top, mounted where only the machine sees it. A machine ends
-with the process that booted it, even with SIGKILL (harness.leash); the directories that stay behind then are
-removed by whoever boots the next one.
+The host needs no service manager: the machine is not registered with machined, lives in cgroups of its own below this
+process's, and its root is an overlay with a tmpfs on top, mounted where only the machine sees it. A machine ends
+with the process that booted it, even with SIGKILL (harness.leash); the next boot of any machine
+removes the directories that then remain.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ OPTIONS = (
 )  # fmt: skip
 
 OWN_DIRECTORIES = ("/tmp", "/var", "/run", "/etc", "/usr", "/dev", "/proc", "/sys", "/boot")
-"""What no bind may replace."""
+"""Directories that no bind may replace."""
 
-# nspawn mounts the v1 controllers read-only, and systemd looks only once which of them it may use.
+# nspawn mounts the v1 controllers read-only, and systemd checks only once which of them it may use.
 CONTROLLERS_UNIT = """
 [Unit]
 DefaultDependencies=no
@@ -51,10 +51,10 @@ ExecStart=systemctl daemon-reexec
 
 @contextlib.contextmanager
 def booted(spec: Spec, *, layers: Sequence[Path] = (), binds: Sequence[str] = ()) -> Iterator[Machine]:
-    """Boot a fresh machine and yield it when its systemd has started everything; kill it on the way out.
+    """Boot a fresh machine, yield it when its systemd has started all units, and kill it on exit.
 
     layers: directories over the suite's base root, topmost first.
-    binds:  directories of the host to be seen inside, as systemd-nspawn's --bind= has them: PATH, or PATH:INSIDE.
+    binds:  directories of the host to mount inside, in the syntax of systemd-nspawn's --bind=: PATH, or PATH:INSIDE.
     """
     check_binds(binds)
     root = base_root(SUITES[spec.suite])
@@ -77,7 +77,7 @@ def booted(spec: Spec, *, layers: Sequence[Path] = (), binds: Sequence[str] = ()
 
 
 def check_binds(binds: Sequence[str]) -> None:
-    """A booting machine writes to these directories and empties some: it would do so to the host's. ValueError."""
+    """Raise ValueError for a bind to a directory that a booting machine writes to or empties."""
     for inside in (Path(bind.split(":")[-1]) for bind in binds):
         if any(inside.is_relative_to(own) or Path(own).is_relative_to(inside) for own in OWN_DIRECTORIES):
             raise ValueError(f"'{inside}' cannot be the host's in a machine; bind it elsewhere: {inside}:/mnt")
@@ -86,13 +86,13 @@ def check_binds(binds: Sequence[str]) -> None:
 def _launched(words: Sequence[str], spec: Spec, state: Path) -> AbstractContextManager[int]:
     """Run launch.sh; yield the PID that ends with the machine, and the machine with it."""
     env = {"NOTIFY_SOCKET": str(state / "notify")}
-    if spec.hierarchy != "hybrid":  # nspawn has no word for hybrid, but makes it where the host has it
+    if spec.hierarchy != "hybrid":  # nspawn has no option for hybrid; it makes hybrid where the host has it
         env["SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"] = "1" if spec.hierarchy == "unified" else "0"
     return launched(LAUNCH, words, state / "console", env=env)
 
 
 def _write_seed(seed: Path, spec: Spec, name: str) -> None:
-    """The topmost layer below the machine's own writes: what makes this machine differ from its root."""
+    """Write the files in which this machine differs from its root: the topmost layer below its own writes."""
     (seed / "etc/docker").mkdir(parents=True)
     (seed / "var/log/journal").mkdir(parents=True)  # journald keeps a journal over reboots where this exists
     (seed / "etc/hostname").write_text(f"{name}\n")

@@ -1,4 +1,4 @@
-"""Waiting for what nobody tells of."""
+"""poll(): wait for a condition of which no event tells. Anything with an event, e.g. a boot, has its own wait."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def poll(probe: Callable[[], T | None], *, what: str, timeout_sec: float = 30) -> T:
-    """Call probe until it answers, neither None nor False; fail with what was being waited for."""
+    """Call probe until its answer is true, and return that; after timeout_sec raise a TimeoutError with what."""
     deadline = time.monotonic() + timeout_sec
     while not (answer := probe()):
         if time.monotonic() > deadline:

@@ -1,4 +1,6 @@
-"""The product as a layer over a base root: systemd-docker installed the way the README tells it for a real host."""
+"""The product as a layer over a base root: systemd-docker, installed as the README describes.
+
+The one module of the harness that knows what is tested."""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 
 SOURCES = ("pyproject.toml", "README.md", "systemd_docker", "units")
-"""What the wheel is made from."""
+"""The files that the wheel is built from."""
 
 INSTALL = """
 python3 -m venv --system-site-packages /opt/systemd-docker
@@ -33,7 +35,7 @@ python3 -m venv --system-site-packages /opt/systemd-docker
 /opt/systemd-docker/bin/systemd-docker install-system
 """
 
-# An overlay of its own, so that only what the installation changed is in the layer. It cannot reach any network.
+# In an overlay, so that the layer has only what the installation changed; without any network.
 _IN_ROOT = """
 mount -t tmpfs work "$3"
 mkdir "$3/work" "$3/upper" "$3/root"
@@ -50,7 +52,7 @@ cp -a "$3/upper/." "$4"
 
 @contextlib.contextmanager
 def installed(spec: Spec, *, binds: Sequence[str] = ()) -> Iterator[Machine]:
-    """A fresh machine as an administrator has it who followed the README, and with busybox:musl in its engine.
+    """Boot a fresh machine with the product installed, and busybox:musl in its engine.
 
     binds: see nspawn.booted(); a machine with a kernel of its own has none.
     """
@@ -66,14 +68,14 @@ def installed(spec: Spec, *, binds: Sequence[str] = ()) -> Iterator[Machine]:
 
 
 def layer(suite: Suite) -> Path:
-    """A directory to lay over the suite's base root: what the installation added. A first call takes some seconds."""
+    """Return the directory of what the installation adds to a suite's base root. A first call takes seconds."""
     root = base_root(suite)
     recipe = cache.digest(root.name, source_digest(), INSTALL, _IN_ROOT)
     return cache.entry(f"product-{suite.name}", recipe, lambda path: _install(root, path))
 
 
 def wheel() -> Path:
-    """The directory that holds the checkout's wheel, and nothing else."""
+    """Return the directory that holds only the checkout's wheel."""
     return cache.entry("wheel", source_digest(), _build_wheel)
 
 
@@ -89,7 +91,7 @@ def _install(root: Path, layer: Path) -> None:
 
 
 def source_digest() -> str:
-    """A name for the checkout as it is, committed or not."""
+    """Return the hash of the checkout's files, committed or not."""
     return cache.digest(*((str(path), hashlib.sha256(path.read_bytes()).hexdigest()) for path in sorted(_sources())))
 
 

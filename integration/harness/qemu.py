@@ -1,7 +1,7 @@
-"""QEMU without acceleration: a processor, a disk, a console and one TCP port. What boots on it is in harness.vm.
+"""QEMU without acceleration: a processor, a disk, a console and one TCP port. vm.py has the machines that boot on it.
 
-The emulator comes out of the machine's own base root, so the host needs none; and it runs in a network namespace of
-its own, where the port is the same for every machine and reached by nobody else.
+The emulator comes out of the machine's own base root, so the host needs none. It runs in a network namespace of its
+own, where the port is the same for every machine and no other process reaches it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MEMORY = "1536M"
 KERNEL_ARGUMENTS = (
     "root=/dev/vda", "rw", "console=ttyS0", "quiet", "net.ifnames=0",
     "systemd.getty_auto=no", "systemd.firstboot=no",
-    "panic=-1",  # reboot at once, which -no-reboot makes an exit
+    "panic=-1",  # reboot at once: with -no-reboot that is an exit
     "apparmor=0",  # its tools are not installed, and the engine would ask for them
     "mitigations=off", "init_on_alloc=0",  # a quarter of the time of an emulated boot
 )  # fmt: skip
@@ -35,16 +35,19 @@ KERNEL_ARGUMENTS = (
 MONITOR_TIMEOUT_SEC = 60
 
 STATE, TEMPLATE = "/mnt", "/srv"
-"""Where QEMU sees the machine's own directory, and the one of its disk and memory."""
+"""Where QEMU finds the machine's own directory, and that of its template."""
 
 _PROCESSOR = f"file:{TEMPLATE}/processor"
 _CAPABILITIES = [{"capability": "x-ignore-shared", "state": True}]
-"""The memory is a file already."""
+"""The memory is a file already, so migration leaves it out."""
 
 
 def _options(kernel_arguments: Sequence[str], *, warm: bool) -> list[str]:
-    """kernel_arguments: besides our own.
-    warm: go on from the template's memory, changing neither it nor the disk; else boot, and write to both.
+    """Return QEMU's options.
+
+    kernel_arguments: added to KERNEL_ARGUMENTS.
+    warm: continue from the template's memory, changing neither it nor the disk; else boot, and write to both.
+
     """
     memory = f"id=ram,size={MEMORY},mem-path={TEMPLATE}/memory,share={'off' if warm else 'on'}"
     disk = f"id=disk,file={TEMPLATE}/disk,format=raw,if=none,cache=unsafe,snapshot={'on' if warm else 'off'}"
@@ -64,13 +67,13 @@ def _options(kernel_arguments: Sequence[str], *, warm: bool) -> list[str]:
 def emulator(
     root: Path, state: Path, template: Path, kernel_arguments: Sequence[str], *, warm: bool
 ) -> AbstractContextManager[int]:
-    """Run QEMU; yield the PID that ends with it, and it with that. The PID's network namespace is QEMU's."""
+    """Run QEMU; yield a PID with QEMU's network namespace: QEMU ends with it, and it with QEMU."""
     words = [str(state), str(root), str(template), *_options(kernel_arguments, warm=warm)]
     return launched(LAUNCH, words, state / "emulator", unshare=["--net"])
 
 
 def command(state: Path, name: str, **arguments: object) -> object:
-    """What the monitor answers to one command of the QEMU Machine Protocol. RuntimeError: it refuses."""
+    """Send one command of the QEMU Machine Protocol; return the answer, or raise RuntimeError with the refusal."""
     with socket.socket(socket.AF_UNIX) as monitor:
         monitor.settimeout(MONITOR_TIMEOUT_SEC)
         monitor.connect(str(state / "monitor"))
@@ -99,13 +102,13 @@ def listens(state: Path) -> bool:
 
 
 def load(state: Path) -> None:
-    """Go on from the template, on an emulator that was started warm."""
+    """Continue from the template, on an emulator that was started warm."""
     command(state, "migrate-set-capabilities", capabilities=_CAPABILITIES)
     command(state, "migrate-incoming", uri=_PROCESSOR)
 
 
 def save(state: Path) -> None:
-    """Write what is neither memory nor disk to the template, and end: the machine goes on in others."""
+    """Write the processor's state to the template and quit. Memory and disk are there already."""
     command(state, "migrate-set-capabilities", capabilities=_CAPABILITIES)
     command(state, "migrate", uri=_PROCESSOR)
     poll(lambda: _is_saved(state), what="the emulator to save the machine", timeout_sec=MONITOR_TIMEOUT_SEC)
@@ -121,5 +124,5 @@ def _is_saved(state: Path) -> bool:
 
 
 def recipe(kernel_arguments: Sequence[str]) -> tuple[object, ...]:
-    """What a saved machine depends on."""
+    """Return what a saved machine depends on."""
     return tuple(_options(kernel_arguments, warm=False)), LAUNCH.read_text()

@@ -1,4 +1,4 @@
-"""When a machine is up: what systemd-nspawn(1) reports to $NOTIFY_SOCKET, and whose report it is."""
+"""When a machine is up: the notifications of systemd-nspawn(1), and the process that sent them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BOOT_TIMEOUT_SEC = 90
 
 @contextlib.contextmanager
 def notify_socket(path: Path) -> Iterator[socket.socket]:
-    """Where nspawn reports. It stays only while somebody reads: nspawn would block on a full queue."""
+    """Bind the socket that nspawn notifies. It exists only while it is read, for nspawn blocks on a full queue."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
         notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         notify.bind(str(path))
@@ -33,8 +33,8 @@ def wait_until_ready(notify: socket.socket, launcher: int) -> int:
     """Return the leader's PID once the machine's own PID 1 has reported READY=1.
 
     launcher: the process that ends with the machine.
-    Whoever waits for a message also waits for the death of its sender, or a machine that cannot boot would cost the
-    whole timeout; and one deadline covers all messages, for a booting systemd sends a STATUS= twice a second.
+    The wait ends with the launcher as well, so that a machine that cannot boot does not cost the whole timeout. One
+    deadline covers all messages: a booting systemd sends a STATUS= twice a second.
     """
     deadline = time.monotonic() + BOOT_TIMEOUT_SEC
     status = "none"
@@ -54,7 +54,7 @@ def wait_until_ready(notify: socket.socket, launcher: int) -> int:
 
 
 def _receive(notify: socket.socket) -> tuple[int, dict[str, str]]:
-    """The sender's PID, as we see it, and the message's fields."""
+    """Return the sender's PID in this PID namespace, and the message's fields."""
     message, ancillary, _flags, _address = notify.recvmsg(4096, socket.CMSG_SPACE(struct.calcsize("3i")))
     credentials = next(data for _level, kind, data in ancillary if kind == socket.SCM_CREDENTIALS)
     pid, _uid, _gid = struct.unpack("3i", credentials)
@@ -63,7 +63,7 @@ def _receive(notify: socket.socket) -> tuple[int, dict[str, str]]:
 
 
 def _leader(nspawn: int) -> int:
-    """nspawn's child that is PID 1 in there: X_NSPAWN_LEADER_PID= counts in nspawn's PID namespace, not in ours."""
+    """Return nspawn's child that is PID 1 inside: X_NSPAWN_LEADER_PID= is a number of nspawn's own PID namespace."""
     for child in Path(f"/proc/{nspawn}/task/{nspawn}/children").read_text().split():
         status = Path(f"/proc/{child}/status").read_text()
         pids = next(line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:"))

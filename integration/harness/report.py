@@ -1,4 +1,4 @@
-"""What somebody who reads about a failed test wants to know of its machine."""
+"""The state of a machine on which a test failed, for its reader. audit.py decides what is a failure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONSOLE_LINES = 40
 
 
 def report(machine: Machine, before: Photograph) -> str:
-    """The machine as it is now, its journal and console since then; never raises for what cannot be read."""
+    """Describe the machine now, and its journal and console since the photograph. Never raises."""
     commands = list(_commands(machine, before))
     return "\n".join([*(_transcript(machine, command) for command in commands), _console(machine, before)])
 

@@ -1,4 +1,6 @@
-"""Base roots: Debian with systemd, the engine, and what a user of systemd-docker installs with apt, one per suite.
+"""Base roots, one per suite: Debian with systemd, the engine, and the packages that systemd-docker needs.
+
+The product itself is laid over them by product.py.
 
 Built by mmdebstrap(1) from the mirror and with the download options of the host's own apt. `python3 -m
 integration.harness.root [SUITE...]` builds them ahead of the tests.
@@ -30,11 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """One Debian release, or one with something more in it.
+    """One Debian release, with or without additional packages.
 
-    name:     Debian's word for it; with more behind a dash where there is more in it.
-    packages: what it needs besides PACKAGES.
-    driver:   the engine's cgroup driver on machines that do not ask for another one.
+    name:     Debian's name of it; with a dash and another word where it has more packages.
+    packages: packages beside PACKAGES.
+    driver:   the engine's cgroup driver on machines whose Spec has no other.
     """
 
     name: str
@@ -47,18 +49,18 @@ class Suite:
 
     @property
     def has_kernel(self) -> bool:
-        """Whether it boots by itself, on an emulator (integration.harness.vm), instead of in a container."""
+        """Whether it boots its own kernel on an emulator (vm.py), instead of in a container."""
         return KERNEL in self.packages
 
 
 KERNEL = "linux-image-cloud-amd64"
 
 EMULATED = (KERNEL, "initramfs-tools", "zstd", "qemu-system-x86", "e2fsprogs")
-"""A kernel, and what makes a disk of the root and runs it: the host needs no emulator, and none is too old."""
+"""A kernel, and the tools that make a disk of the root and run it: the host needs no emulator."""
 
 
 ROOTLESS = ("rootlesskit", "slirp4netns", "uidmap", "fuse-overlayfs", "dbus-user-session")
-"""What a user's own engine needs."""
+"""Packages of a user's own (rootless) engine."""
 
 SUITES = {
     suite.name: suite
@@ -72,10 +74,10 @@ SUITES = {
 }
 
 TESTED = ("bookworm", "trixie", "forky", "trixie-vm")
-"""What the tests need; the others are built by whoever asks for them."""
+"""The suites of the tests; others are built on demand."""
 
 MOVING = ("forky",)
-"""Not released yet: there are days when not everything in it can be installed."""
+"""Not released yet: on some days not all of its packages can be installed."""
 
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "docker.io", "iptables",
@@ -86,7 +88,7 @@ PACKAGES = (
 MASKED = (
     "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
     "e2scrub_reap.service", "fstrim.timer", "systemd-tmpfiles-clean.timer",  # would run in the middle of a test
-    "console-getty.service", "getty@tty1.service", "systemd-firstboot.service",  # nobody is at the console
+    "console-getty.service", "getty@tty1.service", "systemd-firstboot.service",  # nothing is at the console
     "systemd-modules-load.service", "systemd-timesyncd.service", "systemd-networkd-wait-online.service",
     "dev-hugepages.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",  # the kernel is the host's
 )  # fmt: skip
@@ -94,7 +96,7 @@ MASKED = (
 KERNEL_UNITS = (
     "systemd-modules-load.service", "dev-hugepages.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",
 )  # fmt: skip
-"""Not masked where the kernel is the machine's own."""
+"""Units that are not masked where the kernel is the machine's own."""
 
 KERNEL_OPTIONS = (
     '--setup-hook=mkdir -p "$1/etc/initramfs-tools/conf.d"',
@@ -105,14 +107,14 @@ KERNEL_OPTIONS = (
 
 SLIM = (
     '--aptopt=Acquire::Languages "none"',
-    # A mirror that was frozen in time is as good for a test. Signatures are checked nevertheless.
+    # A mirror that was frozen in time is good enough for tests. Signatures are checked nevertheless.
     '--aptopt=Acquire::Check-Valid-Until "false"',
     "--dpkgopt=force-unsafe-io",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
 )
-"""mmdebstrap's options for trees that are made quickly and thrown away."""
+"""Options of mmdebstrap for trees that are made quickly and not kept."""
 
 OPTIONS = (
     "--variant=essential",
@@ -129,18 +131,18 @@ DOWNLOAD_OPTIONS = (
     "Acquire::Check-Date",
     "Acquire::ForceIPv4",
 )
-"""Subtrees of the host's apt.conf(5) that say how packages are reached."""
+"""Subtrees of the host's apt.conf(5) that decide how packages are downloaded."""
 
 
 def base_root(suite: Suite) -> Path:
-    """The directory of this suite's root; a first call builds it, in half a minute to a minute."""
+    """Return the directory of this suite's root; a first call builds it, in half a minute to a minute."""
     recipe = cache.digest(suite, PACKAGES, _masked(suite), _options(suite))
     return cache.entry(suite.name, recipe, lambda path: _build(suite, path))
 
 
 @functools.cache
 def why_missing(suite: Suite) -> str:
-    """Why there can be no root of a suite in MOVING today; empty where there is one, or could be made."""
+    """Return why a suite of MOVING has no root today; "" if it has one, or one could be built."""
     try:
         base_root(suite)
     except ChildProcessError as error:
@@ -175,7 +177,7 @@ def bootstrap(options: Sequence[str], suite: str, target: Path) -> None:
 
 
 def host_mirror() -> str:
-    """Where the host's apt gets its own release from; its other releases are beside it."""
+    """Return the mirror from which the host's apt gets its own release; it has the other releases, too."""
     release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     targets = _output("apt-get", "indextargets", "--format=$(RELEASE) $(REPO_URI)", "Created-By: Packages")
     for line in targets.splitlines():
@@ -186,7 +188,7 @@ def host_mirror() -> str:
 
 
 def host_download_options() -> str:
-    """In the syntax of apt.conf(5)."""
+    """Return the host's download options in the syntax of apt.conf(5)."""
     return _output("apt-config", "dump", "--no-empty", *DOWNLOAD_OPTIONS)
 
 

@@ -86,7 +86,7 @@ def _machine(options: argparse.Namespace) -> Iterator[Machine]:
 
 
 def _enter(machine: Machine, command: Sequence[str]) -> int:
-    """Become the command's terminal: one word is a shell command line, several are a command and its arguments."""
+    """Run a command with this terminal: one word is a shell command line, several are a command and its arguments."""
     line = command[0] if len(command) == 1 else shlex.join(command)
     words = ["sh", "-c", line] if command else ["bash", "-l"]
     terminal = {"TERM": os.environ.get("TERM", "dumb")}
@@ -94,7 +94,7 @@ def _enter(machine: Machine, command: Sequence[str]) -> int:
 
 
 def _keep(options: argparse.Namespace) -> int:
-    """Boot in a child that goes on when we return; SIGTERM ends it."""
+    """Boot in a child process that outlives this one; SIGTERM ends it."""
     if options.keep in dict(_kept()):
         sys.stderr.write(f"'{options.keep}' is up already\n")
         return 1
@@ -110,7 +110,7 @@ def _keep(options: argparse.Namespace) -> int:
 
 
 def _hold(options: argparse.Namespace, writer: int) -> int:
-    """The rest of the life of a kept machine's holder; writer learns that it is up, or is closed."""
+    """Hold a machine until SIGTERM. Report to writer that it is up; closing it without a report is a failure."""
     os.setsid()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     with _machine(options) as machine:
@@ -125,7 +125,7 @@ def _hold(options: argparse.Namespace, writer: int) -> int:
 
 
 def _record(machine: Machine, name: str) -> None:
-    """What _kept() makes the machine of again."""
+    """Write the file from which _kept() reads the machine."""
     spec = {"suite": machine.spec.suite, "driver": machine.spec.driver, "hierarchy": machine.spec.hierarchy}
     record = {
         "name": name,

@@ -1,4 +1,4 @@
-"""Machines that are up: a directory of its own for each, and what those of killed processes left."""
+"""Directories of machines that are up, and removal of those that killed processes left."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RUN = cache.DIRECTORY / "run"
 
 @contextlib.contextmanager
 def state_directory(spec: Spec) -> Iterator[Path]:
-    """A directory in RUN with a unique name, locked for as long as we live. Its fs/ is for the root to be mounted."""
+    """Make a directory in RUN with a unique name, locked by this process. The root is mounted on its fs/."""
     with cache.locked(RUN / "lock"):
         sweep()
         state = RUN / f"{spec}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
@@ -37,7 +37,7 @@ def state_directory(spec: Spec) -> Iterator[Path]:
 
 
 def sweep() -> None:
-    """Remove what machines of killed processes left. Their locks are free, for the kernel let go of them."""
+    """Remove the directories and cgroups of killed processes' machines: those whose lock the kernel has released."""
     for alive in RUN.glob("*/alive"):
         with alive.open("ab+") as file:
             if cache.try_lock(file):
@@ -46,5 +46,5 @@ def sweep() -> None:
 
 
 def engine_configuration(spec: Spec) -> str:
-    """daemon.json's text."""
+    """Return the text of daemon.json."""
     return json.dumps({"exec-opts": [f"native.cgroupdriver={spec.cgroup_driver}"]})

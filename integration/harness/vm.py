@@ -1,8 +1,8 @@
-"""Booting a machine with a kernel of its own, and so with real cgroup controllers, on the emulator of harness.qemu.
+"""Boot a machine with a kernel of its own, and so with real cgroup controllers, on the emulator of qemu.py.
 
 An emulated boot takes half a minute, so it is done once: a template is the disk and the memory of a machine that is
-up, has its engine running and busybox:musl in it. Machines go on from there, each with its own copies of what it
-changes, and are up in two seconds. As with harness.nspawn, a machine ends with the process that booted it.
+up, has its engine running and busybox:musl in it. Machines continue from there, each with its own copies of what it
+changes, and are up in two seconds. As with nspawn.py, a machine ends with the process that booted it.
 `python3 -m integration.harness.vm` makes the template ahead of the tests.
 """
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from integration.harness.cgroups import Hierarchy
 
 BOOT_TIMEOUT_SEC = 300
-"""A cold one, on a machine that has much else to do; 35 s if it has nothing."""
+"""Of a cold boot on a busy host; an idle one takes 35 s."""
 
 WARM_TIMEOUT_SEC = 60
 
 KNOCKS = 5
-"""How often a machine is asked that does not greet in time: one that is up may be that busy."""
+"""How often a command is sent to a machine that does not greet in time: one that is up may be that busy."""
 
 DISK_SIZE = "4G"
 
@@ -56,7 +56,7 @@ KillMode=process
 [Install]
 WantedBy=multi-user.target
 """
-"""10.0.2.15 is where QEMU forwards the port to."""
+"""QEMU forwards the port to 10.0.2.15."""
 
 _V1 = ("SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1", "systemd.unified_cgroup_hierarchy=0")
 KERNEL_ARGUMENTS: Mapping[Hierarchy, Sequence[str]] = {
@@ -64,13 +64,13 @@ KERNEL_ARGUMENTS: Mapping[Hierarchy, Sequence[str]] = {
     "hybrid": _V1,
     "legacy": (*_V1, "systemd.legacy_systemd_cgroup_controller=1"),
 }
-"""By which systemd mounts its cgroups; systemd(1), NEWS of systemd 256."""
+"""Kernel arguments that select systemd's cgroup hierarchies; systemd(1), NEWS of systemd 256."""
 
 MODULES = (
     "overlay", "br_netfilter", "veth", "virtio_net", "nf_tables", "nft_compat", "xt_conntrack", "xt_MASQUERADE",
     "xt_addrtype",
 )  # fmt: skip
-"""What the engine would load one by one."""
+"""Modules that the engine would otherwise load one by one."""
 
 # mke2fs -d takes the tree without what is mounted on it: the bind is not recursive.
 _MAKE_DISK = """
@@ -86,7 +86,7 @@ chroot /mnt mke2fs -q -F -t ext4 -E lazy_itable_init=1,lazy_journal_init=1 -d /m
 
 @dataclass(slots=True)
 class VirtualMachine(Machine):
-    """A machine on an emulator; leader is 0, for the host does not see its processes."""
+    """A machine on an emulator. Its leader is 0: the host does not see its processes."""
 
     slowness = 5
 
@@ -99,7 +99,7 @@ class VirtualMachine(Machine):
     ) -> subprocess.CompletedProcess[str]:
         result = Machine.attempt(self, command, stdin=stdin, as_unit=as_unit, timeout_sec=timeout_sec)
         for _ in range(KNOCKS - 1):
-            # The command is sent to who has greeted, and to nobody else.
+            # A machine that has not greeted did not get the command, so it can be sent again.
             if not (result.returncode == agent.NO_ANSWER and result.stderr.endswith("does not answer: timed out\n")):
                 break
             result = Machine.attempt(self, command, stdin=stdin, as_unit=as_unit, timeout_sec=timeout_sec)
@@ -119,7 +119,7 @@ class VirtualMachine(Machine):
 
 @contextlib.contextmanager
 def booted(spec: Spec) -> Iterator[Machine]:
-    """A machine that goes on from its suite's template; killed on the way out."""
+    """Yield a machine that continues from its suite's template; kill it on exit."""
     base = template(spec.suite, spec.hierarchy)
     with cache.in_use(base), _running(spec, base, warm=True) as machine:
         machine.run(f"date --set=@{time.time()}; hostname {machine.name}")
@@ -130,7 +130,7 @@ def booted(spec: Spec) -> Iterator[Machine]:
 
 
 def template(suite: str, hierarchy: Hierarchy = "unified") -> Path:
-    """The directory of such a machine's memory and disk; a first call takes a minute, and more for the base root."""
+    """Return the directory of a machine's memory and disk; a first call takes a minute, and more for the root."""
     root = base_root(SUITES[suite])
     image = images.busybox(suite)
     emulator = qemu.recipe(KERNEL_ARGUMENTS[hierarchy])
@@ -150,13 +150,13 @@ def _bake(spec: Spec, path: Path) -> None:
     with _running(spec, path, warm=False) as machine:
         machine.run("systemctl is-system-running --wait", timeout_sec=BOOT_TIMEOUT_SEC)
         images.load_busybox(machine)
-        # What a first container reads from the disk is in the memory of every machine then.
+        # So the files that a first container reads are in the memory of every machine.
         machine.run(f"docker run --rm {images.BUSYBOX} true; sync", timeout_sec=BOOT_TIMEOUT_SEC)
         qemu.save(machine.state)
 
 
 def _write_seed(seed: Path, spec: Spec) -> None:
-    """What a disk has and a base root has not."""
+    """Write the files that a disk has beside those of the base root."""
     texts = {
         "etc/docker/daemon.json": engine_configuration(spec),
         "etc/hostname": f"{spec.suite}\n",
@@ -191,12 +191,12 @@ def _running(spec: Spec, base: Path, *, warm: bool) -> Iterator[VirtualMachine]:
 
 
 def _boot(machine: VirtualMachine) -> str:
-    """An id of the kernel's life, "" where nobody answers yet."""
+    """Return the kernel's boot id, "" where the machine does not answer yet."""
     return machine.attempt("cat /proc/sys/kernel/random/boot_id").stdout.strip()
 
 
 def _wait(machine: VirtualMachine, is_up: Callable[[], bool], timeout_sec: int) -> None:
-    """Wait for the machine, or for the death of the emulator; RuntimeError with what they had to say."""
+    """Wait for the machine. On timeout, or if the emulator ends, raise RuntimeError with the output of both."""
 
     def probe() -> bool:
         if os.waitid(os.P_PID, machine.launcher, os.WEXITED | os.WNOHANG | os.WNOWAIT):

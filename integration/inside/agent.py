@@ -1,15 +1,14 @@
 #!/usr/bin/python3
-"""Commands in a machine that no namespace leads into: a service inside, a client outside like nsenter(1).
+"""Run commands in a machine on an emulator: a service inside, and a client outside that is used like nsenter(1).
 
 One TCP connection is one command. The service greets, with one byte: an emulator accepts connections long before
 there is a service behind them. The client sends a line of JSON, {"argv": [...], "environment": {...}}, and then the
 command's standard input until it shuts that direction down. The service sends frames: a byte that is the file
-descriptor, 1 or 2, the length in four bytes, and what the command wrote there; and at last 0 with the exit status
-instead of a length. The service is one process that waits and forks: to start Python takes an emulated processor
-half a second.
+descriptor, 1 or 2, the length in four bytes, and the command's output; last a 0 with the exit status instead of a
+length. The service is one process that waits and forks: an emulated processor takes half a second to start Python.
 
-Run as a program: without arguments it is the service, with some the client. It imports nothing of ours, for it is
-copied into machines.
+As a program without arguments it is the service, with arguments the client. Runs in a machine, with the standard
+library alone.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ if TYPE_CHECKING:
 PORT = 7000
 
 CGROUP = "commands"
-"""Commands belong to no unit, as those that nsenter runs in other machines."""
+"""Commands belong to no unit, like those that nsenter(1) runs in other machines."""
 
 TREES = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd")
-"""Where systemd mounts the hierarchies that say whose a process is: cgroup v2, or those of hybrid and legacy."""
+"""Mount points of the hierarchy by which systemd knows a process's unit: v2 alone, hybrid, legacy."""
 
 GREETING = b"+"
 GREETING_TIMEOUT_SEC = 5
@@ -48,8 +47,8 @@ _CHUNK_BYTES = 65536
 
 
 def serve() -> None:
-    """Answer for as long as the machine runs."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel forgets children by itself
+    """Answer requests as long as the machine runs."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that the kernel reaps children
     with socket.create_server(("", PORT)) as server:
         while True:
             connection, _address = server.accept()
@@ -95,7 +94,7 @@ def _answer(connection: socket.socket) -> None:
 
 
 def _first_line(connection: socket.socket) -> bytes:
-    """Not a byte more: the rest is the command's standard input."""
+    """Read one line, and no byte more: the rest is the command's standard input."""
     line = bytearray()
     while not line.endswith(b"\n"):
         byte = connection.recv(1)
@@ -106,12 +105,12 @@ def _first_line(connection: socket.socket) -> bytes:
 
 
 def call(argv: Sequence[str]) -> int:
-    """Run argv in the machine whose network namespace we are in; its exit status, or NO_ANSWER."""
+    """Run argv in the machine of this network namespace; return its exit status, or NO_ANSWER."""
     request = json.dumps({"argv": argv, "environment": dict(os.environ)})
     try:
         with socket.create_connection(("127.0.0.1", PORT), timeout=GREETING_TIMEOUT_SEC) as connection:
             if connection.recv(len(GREETING)) != GREETING:
-                raise ConnectionResetError("nobody greets")
+                raise ConnectionResetError("no greeting")
             connection.settimeout(None)
             connection.sendall(request.encode() + b"\n")
             return _converse(connection)
@@ -121,7 +120,7 @@ def call(argv: Sequence[str]) -> int:
 
 
 def _converse(connection: socket.socket) -> int:
-    """Pass standard input on as it comes, and what the command writes."""
+    """Forward standard input to the command, and its output to this process's."""
     with selectors.PollSelector() as selector:  # poll(2) takes regular files and /dev/null as well
         selector.register(connection, selectors.EVENT_READ)
         selector.register(0, selectors.EVENT_READ)
@@ -139,7 +138,7 @@ def _converse(connection: socket.socket) -> int:
 
 
 def _pass_on(connection: socket.socket) -> int | None:
-    """Write one frame to its file descriptor; the exit status if it was the last one."""
+    """Write one frame to its file descriptor; return the exit status if it was the last frame."""
     head = connection.recv(_HEAD.size, socket.MSG_WAITALL)
     if len(head) < _HEAD.size:
         raise ConnectionResetError("it ended before the command")

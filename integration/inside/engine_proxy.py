@@ -1,11 +1,11 @@
-"""An engine's socket in front of the real one, which can be told to answer badly: for the fault table.
+"""A proxy of the engine's socket that answers badly on request: for the fault table.
 
-It is copied into the test machine and runs there, so it is one file and needs nothing but Python:
+Runs in a machine, with the standard library alone:
 
     engine_proxy.py SOCKET SAYS
 
-The first word in the file SAYS is what a new connection gets: "error", "garbage", "silence"; where there is no such
-file, the engine. SIGHUP breaks off all connections that there are.
+The file SAYS names the answer to each new connection: "error", "garbage" or "silence"; without the file, connections
+go to the engine. SIGHUP closes all connections. An engine that hangs at one request is gate.py.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def said(path: str) -> str:
 
 
 def serve(client: socket.socket, path: str) -> None:
-    """One connection, in a process of its own."""
+    """Serve one connection, in a process of its own."""
     if (answer := ANSWERS.get(said(path))) is not None:
         client.recv(PIECE_BYTES)
         client.sendall(answer)
@@ -57,7 +57,7 @@ def serve(client: socket.socket, path: str) -> None:
 
 
 def _join(client: socket.socket, engine: socket.socket) -> None:
-    """Pass on what comes, in both directions, until both have ended."""
+    """Copy in both directions until both have ended."""
     other = {client: engine, engine: client}
     open_ends = [client, engine]
     while open_ends:

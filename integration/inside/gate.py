@@ -1,12 +1,13 @@
-"""A door in front of the engine's socket that stays shut for one kind of request: an engine that hangs there.
+"""A proxy of the engine's socket that holds one kind of request: an engine that hangs there.
 
-It is copied into the test machine and runs there, so it is one file and needs nothing but Python:
+Runs in a machine, with the standard library alone:
 
     gate.py SOCKET ENGINE DIRECTORY
 
-DIRECTORY/shut holds a word and a regular expression, "request POST .*/start": requests that match are not passed on
-as long as the file is there; with "answer" they are, and what the engine says to them is not. Each one that is held
-becomes a line of DIRECTORY/held. A connection carries one request, as ours do. Once it listens it says READY=1.
+DIRECTORY/shut holds a word and a regular expression, "request POST .*/start": matching requests are not forwarded
+while the file exists; with "answer" they are, but the engine's answer is held. Each held request becomes a line of
+DIRECTORY/held. A connection carries one request, as systemd-docker's do. Once the socket is open it sends READY=1.
+An engine that answers badly is engine_proxy.py.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Gate:
         self._directory = directory
 
     def serve(self, client: socket.socket) -> None:
-        """One connection, until both ends are done."""
+        """Serve one connection until both ends are closed."""
         with client, socket.socket(socket.AF_UNIX) as engine:
             data = client.recv(CHUNK_BYTES)
             line = data.partition(b"\r\n")[0].decode()
@@ -57,7 +58,7 @@ class Gate:
         engine.close()
 
     def _lets_pass(self, side: str, line: str, client: socket.socket) -> bool:
-        """Wait while it is shut; False where the client has gone meanwhile."""
+        """Wait while the gate is shut for this request; return False if the client hung up."""
         if not self._is_shut(side, line):
             return True
         with open(f"{self._directory}/held", "a") as held:
@@ -79,7 +80,7 @@ class Gate:
 
 
 def copy(source: socket.socket, target: socket.socket) -> None:
-    """Until source has ended; then target knows."""
+    """Copy until the end of source, and pass the end on to target."""
     try:
         while data := source.recv(CHUNK_BYTES):
             target.sendall(data)

@@ -1,11 +1,12 @@
-"""A service manager's notification socket that only writes down what it is told: for the exact content of datagrams.
+"""A notification socket that records each datagram: for tests of what exactly is sent to systemd.
 
-It is copied into the test machine and runs there, so it is one file and needs nothing but Python:
+Runs in a machine, with the standard library alone:
 
     recorder.py SOCKET LOG
 
 Each datagram becomes a line of JSON, {"text": "READY=1", "fds": 0}. Descriptors are closed at once, which is what a
-BARRIER=1 waits for. Once it listens it says READY=1 itself.
+BARRIER=1 waits for. Once the socket is open it sends READY=1 itself.
+words.recorder starts it and reads its log.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ MAX_FDS = 253
 
 
 def record(sock: socket.socket, log: int) -> None:
-    """One datagram."""
+    """Receive one datagram and return its line of JSON."""
     data, fds, _flags, _address = socket.recv_fds(sock, MAX_DATAGRAM_BYTES, MAX_FDS)
     line = json.dumps({"text": data.decode(errors="replace"), "fds": len(fds)})
     os.write(log, line.encode() + b"\n")

@@ -1,11 +1,11 @@
-"""A registry on loopback with one image in it, for pulls that are to succeed, be refused, or take their time.
+"""A registry on loopback with one image in it, for pulls that succeed, are refused, or take long.
 
-It is copied into the test machine and runs there, so it is one file and needs nothing but Python:
+Runs in a machine, with the standard library alone:
 
     registry.py --directory=/rootfs --name=app --tag=1 --port=5000 [--login=user:password] [--bytes-per-sec=200000]
 
-Engines take 127.0.0.0/8 for a registry without TLS, so `docker pull 127.0.0.1:5000/app:1` just works. Once it listens
-it says READY=1 if it is a service of Type=notify, and prints its address. What it speaks is the reading part of the
+Engines take 127.0.0.0/8 for a registry without TLS, so `docker pull 127.0.0.1:5000/app:1` works. Once the socket is
+open it sends READY=1 if it is a service of Type=notify, and prints its address. It serves the reading part of the
 distribution API, version 2, with an image manifest of version 2, schema 2: a configuration and one compressed layer.
 """
 
@@ -40,10 +40,10 @@ LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 SEARCH_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 POLL_INTERVAL_SEC = 0.02
-"""How soon the server notices that it is to end."""
+"""How soon the server notices a request to end."""
 
 PIECES_PER_SEC = 20
-"""A throttled blob leaves in so many pieces."""
+"""A throttled blob is sent in so many pieces per second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On what terms the image is handed out.
+    """The terms on which the image is served.
 
-    login:         "user:password", or "" for everybody.
+    login:         "user:password", or "" if none is needed.
     bytes_per_sec: of a blob; 0: as fast as it goes.
     """
 
@@ -73,7 +73,7 @@ def digest(data: bytes) -> str:
 
 
 def make_image(directory: Path, name: str, tag: str, command: Sequence[str] = ("sh",)) -> Image:
-    """An image of what is in directory; the same directory makes the same digests."""
+    """Make an image of a directory's contents; the same contents make the same digests."""
     tar = pack(directory)
     layer = gzip.compress(tar, compresslevel=1, mtime=0)
     machine = platform.machine()
@@ -102,7 +102,7 @@ def make_image(directory: Path, name: str, tag: str, command: Sequence[str] = ("
 
 
 def pack(directory: Path) -> bytes:
-    """A tar archive of what is below directory, owned by root, without times."""
+    """Return a tar archive of a directory's contents, owned by root, without times."""
 
     def anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
         entry.uid = entry.gid = entry.mtime = 0
@@ -193,7 +193,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving(image: Image, terms: Terms, port: int = 0) -> Iterator[int]:
-    """A registry in threads of this process, listening on 127.0.0.1; gives the port, which is a free one for 0.
+    """Serve a registry from threads of this process on 127.0.0.1; yield the port, a free one for 0.
 
     Afterwards every thread has ended, once its client has closed the connection.
     """
@@ -210,7 +210,7 @@ def serving(image: Image, terms: Terms, port: int = 0) -> Iterator[int]:
 
 
 def notify_ready() -> None:
-    """READY=1 to the service manager, if there is one; see sd_notify(3)."""
+    """Send READY=1 to the service manager, if there is one; see sd_notify(3)."""
     if path := os.environ.get("NOTIFY_SOCKET"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.sendto(b"READY=1", "\0" + path[1:] if path.startswith("@") else path)
@@ -222,7 +222,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--name", default="app")
     parser.add_argument("--tag", default="latest")
     parser.add_argument("--port", type=int, default=5000)
-    parser.add_argument("--login", default="", metavar="USER:PASSWORD", help="refuse everybody else")
+    parser.add_argument("--login", default="", metavar="USER:PASSWORD", help="refuse pulls without it")
     parser.add_argument("--bytes-per-sec", type=int, default=0, help="hand out blobs no faster than this")
     arguments = parser.parse_args(argv)
     image = make_image(arguments.directory, arguments.name, arguments.tag)

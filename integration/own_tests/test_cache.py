@@ -1,4 +1,4 @@
-"""The cache of the integration tests: what is in use stays, what is not goes with its lock."""
+"""harness.cache: entries in use stay, unused ones are removed with their locks."""
 
 from __future__ import annotations
 
@@ -111,13 +111,13 @@ def test_who_waited_for_a_lock_that_is_removed_gets_the_new_one(tmp_path: Path, 
         lock.unlink()
     assert held.wait(TIMEOUT_SEC)
     with lock.open("rb+") as other:
-        assert not cache.try_lock(other), "the waiter holds the one that everybody finds"
+        assert not cache.try_lock(other), "the waiter holds the lock file at the path"
     done.set()
     waiter.join()
 
 
 def wait_for_waiter(lock: Path) -> None:
-    """Until somebody waits for this lock; see proc_locks(5)."""
+    """Wait until a process waits for this lock; see proc_locks(5)."""
     inode = f":{lock.stat().st_ino} "
     deadline = time.monotonic() + TIMEOUT_SEC
     while not any(" -> " in line and inode in line for line in Path("/proc/locks").read_text().splitlines()):

@@ -1,4 +1,4 @@
-"""The machines themselves: what every other test here relies on."""
+"""Machines of nspawn: what all other integration tests rely on, and how they end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ENGINES = {
 }
 
 with_kernels = pytest.mark.machines(Spec("trixie"), Spec("bookworm"), Spec("trixie-vm"))
-"""For what a machine with a kernel of its own promises as well."""
+"""Machines of both kinds."""
 
 
 @with_kernels

@@ -1,3 +1,5 @@
+"""benchmarks.plot draws a bar per client and measure."""
+
 from __future__ import annotations
 
 from xml.etree import ElementTree

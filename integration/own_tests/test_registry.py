@@ -1,4 +1,4 @@
-"""integration/inside/registry.py hands out an image as engines ask for one."""
+"""inside.registry serves an image as engines request it."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_no_cell_with_controllers_is_missing() -> None:
 
 
 def test_what_the_manual_says_of_all_cells_holds_in_all_cells() -> None:
-    """They have no columns: the status of the unit, the unit of a payload's own line, what remains."""
+    """The unit's status, the unit of a payload's own line, and what remains have no columns."""
     adopted = [holds for holds in matrix.CELLS.values() if holds != matrix.REFUSED]
 
     assert {(holds.status, holds.journal, holds.left) for holds in adopted} == {("7", "unit", "nothing")}

@@ -1,4 +1,4 @@
-"""Machines with a kernel of their own: what they are there for, and how they end."""
+"""Machines with a kernel of their own: controllers, input and output, and how they end."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""One row of the fault table, and what was seen of it: integration.tables.faults has the rows.
+"""One row of the fault table, and what a test saw of it. faults.py has the rows.
 
-The payload counts, one number a line, from 1 at each start: a line that is lost is a gap in the journal, a line that
-comes twice is a number that comes twice.
+The payload counts, one number a line, from 1 at each start: a lost line is a gap in the journal, a line that
+is repeated is a number that comes twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _COUNT = "i=0; while true; do echo $((i=i+1)); sleep 0.05; done"
 OBEYS = f"trap 'exit 0' TERM; {_COUNT}"
 IGNORES = _COUNT
-"""PID 1 does not get a signal that it has no handler for."""
+"""The kernel does not deliver SIGTERM to a PID 1 without a handler."""
 RELOADS = f"trap 'exit 0' TERM; trap 'echo reload' HUP USR1; {_COUNT}"
 
 KEPT = "--name web"
@@ -25,20 +25,20 @@ KEPT = "--name web"
 class Fault:
     """One row.
 
-    what:      as the table in the manual has it.
+    what:      the fault, in the words of the manual.
     do:        shell, with $WRAPPER and $LEADER.
     state:     the unit's ActiveState=/Result= afterwards.
-    container: "same", it runs on; "restarted", the same one with another first process; "new", another one runs;
-               "stopped", it is there; "gone".
+    container: "same", it still runs; "restarted", the same one with another first process; "new", another one runs;
+               "stopped", it exists; "gone".
     service:   settings of the unit's [Service] section; unit: of its [Unit] section.
-    through:   words in front of ExecStart='s.
-    before:    shell, before the unit is started; after: when the row is over, whatever has come of it.
-    reboot:    what is done is that: "clean", or "reset", as with the button.
-    exits:     what is done is that: the payload exits with these, each time in a unit of its own.
-    is_logged: whether what the payload writes comes to the journal.
+    through:   words in front of the program in ExecStart=.
+    before:    shell, before the unit is started; after: at the end of the row, whether it held or not.
+    reboot:    instead of do: "clean", or "reset", like the button of hardware.
+    exits:     instead of do: the payload exits with these statuses, each in a unit of its own.
+    is_logged: whether the payload's output is in the journal.
     live_restore: the engine's setting.
-    says:      one line of ours at warning or above that is to be in the journal.
-    tolerates: lines that may be there.
+    says:      one line of systemd-docker at warning or above that must be in the journal.
+    tolerates: such lines that may be there.
     """
 
     what: str
@@ -66,7 +66,7 @@ class Fault:
 
     @property
     def lines(self) -> str:
-        """What a suite's column has where the row holds: how many lines are lost and repeated."""
+        """The text of a suite's column if the row holds: how many lines are lost and repeated."""
         return "0/0" if self.is_logged and not self.exits else "-"
 
     def unit_file(self) -> str:
@@ -92,7 +92,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a test saw of a row."""
+    """The result of a row on one suite."""
 
     suite: str
     fault: Fault
@@ -108,21 +108,21 @@ class Found:
 
     @property
     def seen(self) -> str:
-        """For the suite's column."""
+        """The text of the suite's column."""
         if self.holds:
             return self.fault.lines
         return f"NO: {shown(self.state)}, {self.container}, {self.lost}/{self.repeated}"
 
 
 FOUND: list[Found] = []
-"""For the table at the end of the run."""
+"""The results of this run, for the table at its end."""
 
 
 def row(fault: Fault) -> str:
-    """Without what was seen of it."""
+    """Return the first columns of a row, without those of the suites."""
     return f"| {fault.what} | {shown(fault.state)} | {fault.container} |"
 
 
 def shown(state: str) -> str:
-    """What is active has no result yet."""
+    """Return a state as the manual prints it: an active unit has no result yet."""
     return state.removesuffix("/success") if state.startswith("active") else state

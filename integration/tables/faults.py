@@ -1,4 +1,6 @@
-"""The fault table: what is done to a running unit, and what must hold afterwards; test_faults.py tests each row."""
+"""The fault table: what is done to a running unit, and what must hold afterwards.
+
+tests/engine/test_faults.py tests each row; fault.py explains the fields."""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ THAW_ENGINE = "systemctl kill --kill-whom=main -s CONT docker"
 WRAPPER_IS_MAIN = "--main-pid=wrapper"
 
 AWAY = ("has not said how", "has not answered in time", "cannot reach the engine", "the engine went away")
-"""What is said of an engine that is not there while the unit stops."""
+"""Log lines about an engine that is away while the unit stops."""
 
 ILL = "--rm --name web --tmpfs /run --health-cmd '[ ! -e /run/ill ]' --health-interval 1s --health-retries 1"
 FALL_ILL = "docker exec web touch /run/ill"
@@ -175,7 +177,7 @@ CUT = "systemctl kill -s HUP engine-proxy"
 
 
 def _through_proxy(fault: Fault) -> Fault:
-    """A row with an engine that says what it is told to say, instead of what it has to say."""
+    """Return a row whose engine answers badly, through inside.engine_proxy."""
     return replace(
         fault,
         before=f"systemd-run --quiet --unit=engine-proxy --property=Type=notify --property=NotifyAccess=all"
@@ -305,7 +307,7 @@ EXITS = (
     Fault("the payload exits with another status above 127", "", "failed/exit-code", "gone",
           exits=(128, 145, 147, 151, 160, 162, 192, 193, 200, 254, 255)),
 )  # fmt: skip
-"""Statuses and signals as systemd sees them; test_every_end."""
+"""Statuses and signals, as systemd sees them."""
 
 GREEDY = "dd if=/dev/zero of=/dev/null bs=200M"
 EATS = f"trap 'exec {GREEDY}' USR1; {OBEYS}"
@@ -315,7 +317,7 @@ EAT = "docker kill -s USR1 web"
 EAT_CHOOSING_WRAPPER = (
     f"echo 1000 >/proc/$WRAPPER/oom_score_adj; {EAT}; while [ -d /proc/$WRAPPER ]; do sleep 0.1; done"
 )
-"""The payload's first process lives on, so that the unit would not end by itself."""
+"""The payload's first process survives, so the unit would not end by itself."""
 
 MEMORY_FAULTS = (
     Fault("out of memory, --memory", EAT, "failed/signal", "gone", payload=EATS, options=SMALL,
@@ -339,7 +341,7 @@ MEMORY_FAULTS = (
           "for cgroup in $(find /sys/fs/cgroup/memory/system.slice/web.service -type d); do"
           " echo 0 >$cgroup/memory.force_empty; done", "active/success", "same"),
 )  # fmt: skip
-"""On machines with the memory controller of cgroup v1, whose ends systemd does not hear of."""
+"""On machines with the memory controller of cgroup v1, where systemd does not learn of OOM kills."""
 
 SLOWLY = ("TimeoutStartSec=300", "TimeoutStopSec=300")
 
@@ -355,7 +357,7 @@ VM_FAULTS = (
     Fault("out of memory, MemoryMax=, systemd-docker is chosen, OOMPolicy=stop; cgroup v2", EAT_CHOOSING_WRAPPER,
           "failed/oom-kill", "gone", payload=EATS_IN_CHILD, service=("MemoryMax=64M", "OOMPolicy=stop", *SLOWLY)),
 )  # fmt: skip
-"""With cgroup v2, which has controllers on virtual machines only, and those are slow."""
+"""With the memory controller of cgroup v2, which only the slow virtual machines have."""
 
 ALL = (*FAULTS, *EXITS, *MEMORY_FAULTS, *VM_FAULTS)
 
@@ -363,7 +365,7 @@ COLUMNS = ("bookworm", "trixie")
 
 
 def table(found: Sequence[Found]) -> Iterator[str]:
-    """As lines of markdown, for the terminal and the manual; one row per fault that was tried, in their order."""
+    """Yield the lines of markdown, for the terminal and the manual: one row per fault that was tried."""
     yield f"| fault | unit | container | {' | '.join(COLUMNS)} |"
     yield f"|---|---|---|{'---|' * len(COLUMNS)}"
     for fault in ALL:

@@ -1,4 +1,4 @@
-"""The adoption matrix: which engine and which cgroups, and what holds then of a container that was adopted.
+"""The adoption matrix: what holds of an adopted container, by engine and cgroup hierarchy.
 
 tests/adoption has a test per cell: in test_adoption.py, and in test_limits.py and test_legacy.py on machines with a
 kernel of their own. The manual prints the same table; own_tests/test_tables.py compares them.
@@ -24,9 +24,9 @@ class Holds:
     leader, children, execs, health: where they are: "unit", or "engine" for the engine's cgroup.
     top, stats, pause, update: what docker's command does: "works"; "fails"; "nothing", although it reports success;
               UNMEASURED on a machine whose engine can do neither for any container.
-    journal:  "unit" if _SYSTEMD_UNIT= of a line is, that the payload writes to journald's socket.
+    journal:  "unit" if _SYSTEMD_UNIT= of a line that the payload sends to journald's socket is the unit.
     status:   of the unit after `docker stop` of a payload that ends with 7.
-    left:     what is there of the container and its cgroups afterwards, "nothing".
+    left:     what remains of the container and its cgroups: "nothing".
     """
 
     way: str
@@ -99,15 +99,15 @@ CELLS: Mapping[tuple[Spec, str], Holds] = {
     (Spec("forky", "cgroupfs"), ""): PARENT_BARE,
     (Spec("forky", "cgroupfs"), MOVE): MOVED_BARE,
 }
-"""By machine, and --adopt= if not auto, or what the unit says of its delegation."""
+"""By machine, and by --adopt= if that is not auto, or the unit's Delegate=."""
 
 ENGINES = {"bookworm": "20.10", "trixie": "26.1", "trixie-vm": "26.1", "forky": "28.5"}
 KNOW_V1 = ("bookworm", "trixie")
-"""systemd 258 has forgotten it."""
+"""systemd 258 has no support for cgroup v1."""
 TREES = {"unified": "v2", "hybrid": "v1 hybrid", "legacy": "v1"}
 
 FOUND: dict[tuple[Spec, str], Holds] = {}
-"""What the tests of this run have seen."""
+"""What the tests of this run measured."""
 
 COMMANDS = ("top", "stats", "pause", "update")
 HEAD = "| engine | adopted | outside | fails | does nothing | not measured |"
@@ -130,6 +130,6 @@ def table(cells: Mapping[tuple[Spec, str], Holds]) -> Iterator[str]:
 
 def _columns(holds: Holds) -> Sequence[str]:
     places = {"leader": holds.leader, "children": holds.children, "exec": holds.execs, "health": holds.health}
-    outside = ", ".join(who for who, place in places.items() if place == "engine")
+    outside = ", ".join(process for process, place in places.items() if place == "engine")
     results = ("fails", "nothing", UNMEASURED)
     return outside, *(", ".join(name for name in COMMANDS if getattr(holds, name) == result) for result in results)

@@ -1,4 +1,4 @@
-"""What the tests of several groups say: units and payloads to install, and questions about what became of them.
+"""The vocabulary of the tests: units and payloads to install, and questions about the machine afterwards.
 
-A function that one test module needs stays in that module. How a machine is made and reached is in harness/.
+A function that one test module needs stays in that module. Machines are made in harness/.
 """

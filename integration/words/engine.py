@@ -1,4 +1,4 @@
-"""What tests do to a machine's engine, and ask it about a container."""
+"""Changes of a machine's engine, and questions to it about a container."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ THAW = "systemctl kill --kill-whom=main --signal=CONT docker"
 
 
 def set_live_restore(machine: Machine, *, enabled: bool) -> None:
+    """Have the engine run with live-restore on or off."""
     if machine.run("docker info --format '{{.LiveRestoreEnabled}}'") == json.dumps(enabled):
         return
     settings = json.loads(machine.run("cat /etc/docker/daemon.json")) | {"live-restore": enabled}
@@ -23,4 +24,5 @@ def set_live_restore(machine: Machine, *, enabled: bool) -> None:
 
 
 def health(machine: Machine) -> str:
+    """Return the health of container web."""
     return machine.run("docker inspect --format '{{.State.Health.Status}}' web")

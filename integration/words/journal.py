@@ -10,17 +10,17 @@ from integration.words.waiting import wait_for
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The machine's journal since the test began."""
+    """The same by unit, see the fixture `journal`."""
 
     machine: Machine
 
     def records(self, unit_name: str, identifier: str = "") -> list[dict[str, str]]:
-        """What it has of one unit, of one SYSLOG_IDENTIFIER= or of all."""
+        """Return the records of one unit, of one SYSLOG_IDENTIFIER= or of all."""
         self.machine.run("journalctl --sync")
         return self.machine.journal(f"--unit={unit_name}", *([f"--identifier={identifier}"] if identifier else []))
 
-    def said_by_us(self) -> list[dict[str, str]]:
-        """Our own lines, also those of a process that ended before journald could look up its unit."""
+    def own_records(self) -> list[dict[str, str]]:
+        """Return systemd-docker's records, also of a process that ended before journald looked up its unit."""
         self.machine.run("journalctl --sync")
         return self.machine.journal("--identifier=systemd-docker")
 
@@ -29,26 +29,27 @@ class Journal:
 
 
 def records(machine: Machine, identifier: str) -> list[dict[str, str]]:
+    """Return the records of one SYSLOG_IDENTIFIER=."""
     machine.run("journalctl --sync")
     return machine.journal(f"--identifier={identifier}")
 
 
 def lines(machine: Machine, identifier: str = "web") -> list[str]:
-    """What the payload, or another identifier, wrote since the test began."""
+    """Return the lines of the payload of container web, or of another SYSLOG_IDENTIFIER=."""
     return [record["MESSAGE"] for record in records(machine, identifier)]
 
 
 def chosen(machine: Machine) -> str:
-    """The way that the wrapper says it went, a moment after it has said READY."""
+    """Return the way of adoption that systemd-docker logs, a moment after READY=1."""
 
     def way() -> str:
         return " ".join(lines(machine, "systemd-docker")).rpartition("adoption ")[2].partition(",")[0]
 
-    return wait_for(machine, way, "the wrapper to say how it went")
+    return wait_for(machine, way, "the line with the way of adoption")
 
 
 def answer(machine: Machine) -> str:
-    """What a payload of ON_HUP says when it is asked."""
+    """Send SIGHUP to a payload of ON_HUP; return its output."""
     machine.run("docker kill --signal=HUP web")
     poll(lambda: "done" in lines(machine), what="the payload's answer")
     return "\n".join(lines(machine))

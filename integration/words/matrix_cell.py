@@ -1,7 +1,4 @@
-"""One cell of the adoption matrix, measured: tests of several modules measure cells on their machines.
-
-tables.matrix has what each cell must be.
-"""
+"""Measure one cell of the adoption matrix, for the tests of several modules. tables.matrix has the expected cells."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from dataclasses import replace
 
 from integration.harness.machine import Machine
 from integration.tables.matrix import CELLS, FOUND, REFUSED, UNDELEGATED, UNMEASURED, Holds
-from integration.words.cgroups import place, whose
+from integration.words.cgroups import owner_of, place
 from integration.words.journal import chosen, records
 from integration.words.processes import leader
 from integration.words.units import unit
@@ -28,7 +25,7 @@ PAYLOAD = (
 
 
 def examine(machine: Machine, words: str) -> None:
-    """Where everybody is, what docker can do, whose line is whose, how it ends: see integration/tables/matrix.py."""
+    """Start a unit, measure what holds of its container, note that for the table, and compare it with the cell."""
     expected = CELLS[machine.spec, words]
     delegation, own = ((words,), "") if words == UNDELEGATED else ((), words)
     slow = machine.slowness
@@ -57,10 +54,10 @@ def adopted(machine: Machine, expected: Holds) -> Holds:
     machine.run("docker exec --detach web sleep 2222")
     holds = Holds(
         way=chosen(machine),
-        leader=whose(machine, pid, expected.leader),
-        children=whose(machine, "-x -f 'sleep 1111'", expected.children),
-        execs=whose(machine, "-x -f 'sleep 2222'", expected.execs),
-        health=whose(machine, f"-o -x -f 'sleep {2 * machine.slowness}'", expected.health),
+        leader=owner_of(machine, pid, expected.leader),
+        children=owner_of(machine, "-x -f 'sleep 1111'", expected.children),
+        execs=owner_of(machine, "-x -f 'sleep 2222'", expected.execs),
+        health=owner_of(machine, f"-o -x -f 'sleep {2 * machine.slowness}'", expected.health),
         top=top(machine),
         stats=stats(machine, pid),
         pause=pause(machine, pid),
@@ -114,13 +111,13 @@ def update(machine: Machine, pid: str) -> str:
         return "fails"
     if not (directory := controller(machine, pid, "cpu")):
         return UNMEASURED
-    # The same share in either words: runc translates the one into the other.
+    # The same share on v2 and v1: runc translates one into the other.
     attribute, wanted = ("cpu.weight", "20") if machine.spec.hierarchy == "unified" else ("cpu.shares", "512")
     return "works" if machine.attempt(f"cat '{directory}/{attribute}'").stdout.strip() == wanted else "nothing"
 
 
 def controller(machine: Machine, pid: str, name: str) -> str:
-    """The directory of a process's cgroup in the hierarchy that has this controller, "" where there is none."""
+    """Return the directory of a process's cgroup in the hierarchy with this controller, "" if there is none."""
     if machine.spec.hierarchy == "unified":
         has = name in machine.run("cat /sys/fs/cgroup/cgroup.controllers").split()
         return f"/sys/fs/cgroup{place(machine, pid)}" if has else ""
@@ -132,7 +129,7 @@ def controller(machine: Machine, pid: str, name: str) -> str:
 
 
 def journal_unit(machine: Machine) -> str:
-    """Of a line that the payload itself sends to journald."""
+    """Return "unit" if journald attributes a line of the payload's own to web.service, else the other unit."""
     machine.run("docker kill --signal=HUP web")
     seen = wait_for(machine, lambda: records(machine, "marked"), "the line")
     name = seen[0].get("_SYSTEMD_UNIT", "")

@@ -1,6 +1,6 @@
-"""A service manager made of one program: it records each notification that systemd-docker sends.
+"""Read the notifications that systemd-docker sends, from a recorder in place of systemd's socket.
 
-The fixture `recorder` starts it; inside.recorder is the program.
+The fixture `recorder` starts it; the program is inside.recorder.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ class Recorder:
     machine: Machine
 
     def datagrams(self) -> list[str]:
-        """What was said so far, but for STATUS= of ours and barriers."""
+        """Return the datagrams so far, without systemd-docker's own STATUS= and barriers."""
         lines = self.machine.run(f"cat {DIRECTORY}/log || true").splitlines()
         texts = [str(json.loads(line)["text"]) for line in lines]
         return [text for text in texts if not text.startswith(("STATUS=Container ", "BARRIER="))]
 
     def unit(self, command: str, *, options: str = "--rm --init --name web", own: str = "") -> str:
-        """A service whose service manager, as far as notifications go, is the recorder."""
+        """Return a service whose notifications go to the recorder."""
         service = ("Type=exec", f"Environment=NOTIFY_SOCKET={DIRECTORY}/notify")
         return unit(command, options=options, own=own, service=service)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 TRAP = "trap 'exit 0' TERM; while true; do sleep 60 & wait; done"
-"""A payload that ends when it is asked to; PID 1 ignores SIGTERM unless it asks for it."""
+"""A payload that ends on SIGTERM. As PID 1 it would ignore that signal without a handler."""
 
 IGNORES = "while true; do sleep 1; done"
 """A payload that ignores SIGTERM, as PID 1 does without a handler."""
@@ -30,7 +30,7 @@ HOST_TOOLS = "--volume /usr:/usr:ro --volume /lib:/lib:ro --volume /lib64:/lib64
 """Options with which busybox can run the machine's own systemd-notify(1) and Python, and the tests' payloads."""
 
 HEALTHCHECK = "--health-cmd 'test -e /well' --health-interval 500ms --health-timeout 5s --health-retries 1"
-"""Of a container that is well as long as it has that file."""
+"""Options of a container that is healthy as long as /well exists."""
 
 PATIENT = ("TimeoutStartSec=240", "TimeoutStopSec=240")
 """Settings for machines with a kernel of their own, which are slow."""
@@ -54,7 +54,7 @@ WantedBy=multi-user.target
 
 
 def unit(command: str, *, options: str = "--rm --name web", own: str = "", service: Sequence[str] = ()) -> str:
-    """A service of the plainest kind that runs `sh -c command` in busybox:musl."""
+    """Return a plain service that runs `sh -c command` in busybox:musl."""
     escaped = command.replace("%", "%%").replace("$", "$$").replace("\\", "\\\\").replace('"', '\\"')
     lines = ["[Service]", "Type=notify", "NotifyAccess=all", "TimeoutStartSec=30", *service]
     lines.append(f'ExecStart=/usr/local/bin/systemd-docker {own} run {options} busybox:musl sh -c "{escaped}"')

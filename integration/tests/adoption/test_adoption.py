@@ -11,7 +11,7 @@ import pytest
 from integration.harness.machine import Spec, poll
 from integration.harness.root import SUITES
 from integration.tables.matrix import CELLS, MOVE
-from integration.words.cgroups import place, whose
+from integration.words.cgroups import owner_of, place
 from integration.words.engine import set_live_restore
 from integration.words.journal import answer, chosen, lines
 from integration.words.matrix_cell import examine
@@ -116,7 +116,7 @@ def test_bystanders_and_the_engine_are_not_moved(machine: Machine) -> None:
     inside = machine.run(f"nsenter --target={pid} --pid --mount sleep 300 >/dev/null 2>&1 & echo $!")
     standing[inside] = place(machine, inside)
     machine.run("docker exec --detach web sleep 2222")
-    assert whose(machine, "-x -f 'sleep 2222'", "unit") == "unit"
+    assert owner_of(machine, "-x -f 'sleep 2222'", "unit") == "unit"
     assert {one: place(machine, one) for one in standing} == standing
     members = machine.run("cat /sys/fs/cgroup/system.slice/web.service/payload/cgroup.procs").split()
     assert set(members) == {pid, running(machine, "sleep 2222")}
@@ -180,7 +180,7 @@ def assert_moved(machine: Machine, pid: str, times: int) -> None:
     """Where it should be, with whom comes later, and still not allowed to open what the engine forbids."""
     assert place(machine, pid) == "/system.slice/web.service/payload"
     machine.run(f"docker exec --detach web sleep 22{times}")
-    assert whose(machine, f"-x -f 'sleep 22{times}'", "unit") == "unit"
+    assert owner_of(machine, f"-x -f 'sleep 22{times}'", "unit") == "unit"
     machine.run("docker kill --signal=HUP web")
     poll(lambda: lines(machine).count("done") == times, what="the payload's answer")
     assert "\n".join(lines(machine)).count("Operation not permitted") == times

@@ -9,7 +9,7 @@ import pytest
 
 from integration.harness import images
 from integration.harness.machine import Spec, poll
-from integration.words.cgroups import kinds, limits, place, whose
+from integration.words.cgroups import kinds, limits, owner_of, place
 from integration.words.journal import chosen, lines
 from integration.words.processes import leader, running
 from integration.words.units import ATE_TOO_MUCH, EATS, PATIENT, TRAP, unit
@@ -47,9 +47,9 @@ def assert_adopted(machine: Machine, way: str, own: str, flag: str) -> None:
     machine.install_unit("web.service", unit(TRAP, own=own, options=f"--rm --name web {flag}"))
     machine.run("systemctl start web")
     assert chosen(machine) == way
-    assert whose(machine, leader(machine), "unit") == "unit"
+    assert owner_of(machine, leader(machine), "unit") == "unit"
     machine.run("docker exec --detach web sleep 2222")
-    assert whose(machine, "-x -f 'sleep 2222'", "unit") == "unit"
+    assert owner_of(machine, "-x -f 'sleep 2222'", "unit") == "unit"
     if way == "parent":
         assert "sleep 2222" in machine.run("docker top web; docker pause web; docker unpause web")
     machine.run("systemctl stop web")

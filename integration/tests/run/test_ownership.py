@@ -80,7 +80,7 @@ def test_a_container_whose_image_carries_the_units_labels_is_a_strangers(
     assert leader(machine, "stranger") == stranger
     assert machine.run("docker exec stranger cat /data/file") == "precious"
     assert machine.attempt("docker exec stranger ls /reloaded /reloaded-too").returncode != 0
-    assert any("leaving container 'stranger'" in record["MESSAGE"] for record in journal.said_by_us())
+    assert any("leaving container 'stranger'" in record["MESSAGE"] for record in journal.own_records())
 
 
 def test_an_images_label_of_a_user_does_not_lock_the_unit_out(machine: Machine, journal: Journal) -> None:

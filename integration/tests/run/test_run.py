@@ -401,7 +401,7 @@ def test_bad_input_gives_one_line_a_hint_and_125(
     assert machine.attempt("systemctl start bad").returncode != 0
 
     assert machine.show("bad", "ExecMainStatus") == "125"
-    said = journal.said_by_us()
+    said = journal.own_records()
     errors = [record["MESSAGE"] for record in said if record["PRIORITY"] == "3"]
     assert len(errors) == 1
     assert line in errors[0]
@@ -454,7 +454,7 @@ def test_a_socket_that_one_may_not_use_is_said_with_the_remedy(machine: Machine,
 
     assert machine.attempt("systemctl start web").returncode != 0
 
-    assert any("SupplementaryGroups=docker" in record["MESSAGE"] for record in journal.said_by_us())
+    assert any("SupplementaryGroups=docker" in record["MESSAGE"] for record in journal.own_records())
     machine.run("systemctl reset-failed web")
 
 
