@@ -47,7 +47,7 @@ try:
     while len(members.pids()) < processes or b"sleep" not in open(f"/proc/{leader}/cmdline", "rb").read()[:6]:
         time.sleep(0.05)
     begin = time.perf_counter()
-    adopt.adopt(planned(plan), here, container, leader)
+    adopt.adopt(planned(plan, ""), here, container, leader)
     print((time.perf_counter() - begin) * 1000)
 finally:
     subprocess.run(["docker", "rm", "--force", container], stdout=subprocess.DEVNULL, check=True)

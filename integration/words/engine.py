@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from integration.harness.machine import Machine, poll
 
 FREEZE = "systemctl kill --kill-whom=main --signal=STOP docker"
 THAW = "systemctl kill --kill-whom=main --signal=CONT docker"
+
+
+def configure(machine: Machine, **settings: Any) -> None:
+    """Have these settings beside the cgroup driver's, and no others, in an engine that runs with them."""
+    before = json.loads(machine.run("cat /etc/docker/daemon.json"))
+    after = {"exec-opts": before["exec-opts"], **settings}
+    if after != before:
+        machine.write("/etc/docker/daemon.json", json.dumps(after))
+        machine.run("systemctl reset-failed docker; systemctl restart docker")
 
 
 def set_live_restore(machine: Machine, *, enabled: bool) -> None:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from systemd_docker.engine.http_parser import Head
-    from systemd_docker.engine.image_reference import Reference
     from systemd_docker.jsonobj import JsonObject, JsonValue
 
     T = TypeVar("T")
@@ -112,6 +111,14 @@ class Engine:
         """container: an id or a name. Raises EngineError: 404, there is none."""
         return self._read(models.container_facts, "GET", _container(container, "json"))
 
+    def mounts(self, container: str) -> tuple[models.MountFacts, ...]:
+        """Return the mounts of a container, which need not run. Raises EngineError: 404, there is none."""
+        return self._read(models.mount_facts, "GET", _container(container, "json"))
+
+    def volume(self, name: str) -> models.VolumeFacts:
+        """Raises EngineError: 404, there is none."""
+        return self._read(models.volume_facts, "GET", f"/volumes/{http.quote(name)}")
+
     def ask(self, container: str) -> http.Exchange:
         """inspect() for a caller that does not wait: the exchange, for answers.facts_of(), is the caller's."""
         return self._open("GET", _container(container, "json"), {})
@@ -179,15 +186,6 @@ class Engine:
     def image_labels(self, image: str) -> Mapping[str, JsonValue]:
         """Return the labels that every container of this image gets. Raises EngineError: 404, there is none."""
         return self._read(models.image_labels, "GET", f"/images/{http.quote(image)}/json")
-
-    def pull(self, reference: Reference, *, platform: str = "", credentials: str = "") -> http.Exchange:
-        """Pull an image; the caller's exchange, whose body is a line of JSON for each step of progress.
-
-        credentials: for the registry, as X-Registry-Auth has them.
-        """
-        query = {"fromImage": reference.repository, "tag": reference.tag, "platform": platform}
-        headers = {"X-Registry-Auth": credentials} if credentials else {}
-        return self._open("POST", "/images/create", query, headers=headers)
 
     def create_exec(self, container: str, body: JsonObject) -> str:
         """Return the id of a command that is to run in a running container; `POST /containers/ID/exec`."""

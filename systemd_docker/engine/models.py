@@ -66,6 +66,7 @@ class ContainerFacts:
     labels: Mapping[str, JsonValue]
     cgroup_parent: str
     image_id: str
+    runtime: str
     tty: bool
     stop_signal: str
     stop_timeout_sec: int | None
@@ -94,6 +95,28 @@ class Created:
 
     id: str
     warnings: tuple[str, ...]
+
+
+@frozen
+class MountFacts:
+    """A mount of a container; `GET /containers/ID/json`.
+
+    name:   the volume's, "" for a bind mount.
+    source: the path on the host; of a volume that is not in use it may be "".
+    """
+
+    name: str
+    source: str
+    is_writable: bool
+
+
+@frozen
+class VolumeFacts:
+    """A volume; `GET /volumes/NAME`. options: the driver's, by name."""
+
+    driver: str
+    mountpoint: str
+    options: tuple[tuple[str, str], ...]
 
 
 def engine_info(text: bytes) -> EngineInfo:
@@ -125,12 +148,35 @@ def container_facts(text: bytes) -> ContainerFacts:
         labels=jsonobj.get_or(obj, "Config.Labels", {}),
         cgroup_parent=jsonobj.get_or(obj, "HostConfig.CgroupParent", ""),
         image_id=jsonobj.get_or(obj, "Image", ""),
+        runtime=jsonobj.get_or(obj, "HostConfig.Runtime", ""),
         tty=jsonobj.get_or(obj, "Config.Tty", False),
         stop_signal=jsonobj.get_or(obj, "Config.StopSignal", ""),
         stop_timeout_sec=None if stop_timeout < 0 else stop_timeout,
         health=health if health != "none" else "",
         healthcheck=_healthcheck(obj),
         healthcheck_interval_nsec=jsonobj.get_or(obj, "Config.Healthcheck.Interval", 0),
+    )
+
+
+def mount_facts(text: bytes) -> tuple[MountFacts, ...]:
+    return tuple(
+        MountFacts(
+            name=jsonobj.get_or(mount, "Name", ""),
+            source=jsonobj.get_or(mount, "Source", ""),
+            is_writable=jsonobj.get_or(mount, "RW", True),
+        )
+        for mount in jsonobj.get_or(jsonobj.parse_object(text), "Mounts", [])
+        if isinstance(mount, dict)
+    )
+
+
+def volume_facts(text: bytes) -> VolumeFacts:
+    obj = jsonobj.parse_object(text)
+    options = jsonobj.get_or(obj, "Options", {})
+    return VolumeFacts(
+        driver=jsonobj.get_or(obj, "Driver", ""),
+        mountpoint=jsonobj.get_or(obj, "Mountpoint", ""),
+        options=tuple((name, str(value)) for name, value in options.items()),
     )
 
 

@@ -10,6 +10,7 @@ import select
 import time
 
 from systemd_docker.frozen import frozen
+from systemd_docker.kernel import mountinfo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -178,16 +179,7 @@ def parse_proc_cgroup(text: str) -> Iterator[tuple[str, str]]:
         yield controllers, path
 
 
-def parse_mountinfo(text: str) -> Iterator[tuple[str, str, str, str]]:
-    """Yield (root, mount point, filesystem type, super options) per line; see proc_pid_mountinfo(5)."""
-    for line in text.splitlines():
-        fields, _, behind = line.partition(" - ")
-        _id, _parent, _device, root, mount_point, *_ = fields.split(" ")
-        filesystem, _source, options = behind.split(" ", 2)
-        yield _unescape(root), _unescape(mount_point), filesystem, options
-
-
-def find_hierarchies(mountinfo: str) -> Hierarchies:
+def find_hierarchies(mounts: str) -> Hierarchies:
     """The hierarchies in /proc/self/mountinfo's text.
 
     Only a mount whose root is "/" counts: systemd 254 and later bind single attributes (memory.pressure) into units'
@@ -196,32 +188,32 @@ def find_hierarchies(mountinfo: str) -> Hierarchies:
 
     Raises LookupError where neither is mounted.
     """
-    mounts = [mount for mount in parse_mountinfo(mountinfo) if mount[0] == "/"]
-    cgroup2 = next((mount_point for _, mount_point, filesystem, _ in mounts if filesystem == "cgroup2"), "")
-    for _root, mount_point, filesystem, options in mounts:
-        if filesystem == "cgroup" and SYSTEMD_HIERARCHY in options.split(","):
-            return Hierarchies("", mount_point, cgroup2)
+    whole = [mount for mount in mountinfo.parse(mounts) if mount.root == "/"]
+    cgroup2 = next((mount.mount_point for mount in whole if mount.filesystem == "cgroup2"), "")
+    for mount in whole:
+        if mount.filesystem == "cgroup" and SYSTEMD_HIERARCHY in mount.super_options:
+            return Hierarchies("", mount.mount_point, cgroup2)
     if cgroup2:
         return Hierarchies(cgroup2, "")
     raise LookupError("no cgroup hierarchy of systemd's is mounted")
 
 
-def v1_cgroups(mountinfo: str, proc_cgroup: str) -> Mapping[str, Cgroup]:
+def v1_cgroups(mounts: str, proc_cgroup: str) -> Mapping[str, Cgroup]:
     """Where a process, whose /proc/PID/cgroup reads proc_cgroup, is in each v1 hierarchy with controllers.
 
     By controllers, as that text has them: {"cpu,cpuacct": Cgroup("/sys/fs/cgroup/cpuacct,cpu", "/a.service")}.
     """
-    mounts = [
-        (set(options.split(",")), mount_point)
-        for root, mount_point, filesystem, options in parse_mountinfo(mountinfo)
-        if root == "/" and filesystem == "cgroup"
+    v1_mounts = [
+        (set(mount.super_options), mount.mount_point)
+        for mount in mountinfo.parse(mounts)
+        if mount.root == "/" and mount.filesystem == "cgroup"
     ]
     found: dict[str, Cgroup] = {}
     for controllers, path in parse_proc_cgroup(proc_cgroup):
         wanted = set(controllers.split(","))
-        mount = next((mount_point for options, mount_point in mounts if wanted <= options), "")
-        if mount and not controllers.startswith("name="):
-            found[controllers] = Cgroup(mount, path)
+        mount_point = next((mount_point for options, mount_point in v1_mounts if wanted <= options), "")
+        if mount_point and not controllers.startswith("name="):
+            found[controllers] = Cgroup(mount_point, path)
     return found
 
 
@@ -233,12 +225,7 @@ def read_proc_cgroup(pid: int | str, proc: str = "/proc") -> str:
 
 def read_hierarchies(proc: str = "/proc") -> Hierarchies:
     """Raises LookupError, see find_hierarchies()."""
-    return find_hierarchies(read_mountinfo(proc))
-
-
-def read_mountinfo(proc: str = "/proc") -> str:
-    with open(f"{proc}/self/mountinfo", errors="surrogateescape") as attribute:
-        return attribute.read()
+    return find_hierarchies(mountinfo.read(proc=proc))
 
 
 def move_processes(source: Cgroup, target: Cgroup, *, passes: int = MOVE_PASSES) -> frozenset[int]:
@@ -258,10 +245,3 @@ def move_processes(source: Cgroup, target: Cgroup, *, passes: int = MOVE_PASSES)
             except ProcessLookupError:
                 continue
     return source.pids()
-
-
-def _unescape(text: str) -> str:
-    r"""mountinfo writes blanks, tabs, newlines and backslashes in octal: "\040"."""
-    for octal in ("\\040", "\\011", "\\012", "\\134"):
-        text = text.replace(octal, chr(int(octal[1:], 8)))
-    return text

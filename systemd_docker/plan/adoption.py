@@ -1,10 +1,10 @@
-"""How a container becomes part of its unit: which ways there are for this unit and this engine, the best one first.
+"""How a container becomes part of its unit: the ways there are for this unit and this engine, the best one first.
 
-Pure: facts in, AdoptionPlans out. The effects are service.adoption.adopt's.
+Pure: facts in, AdoptionPlans out. service.adoption has the effects.
 
-"parent" is the best because nothing is ever outside: the engine creates the container inside the unit's cgroup, with
-its device filter and its limits. "move" takes a running container's processes over, and has to carry over what the
-engine enforced; several of the engine's own commands see nothing of them afterwards. "none" leaves it beside.
+"parent" is the best, because no process is ever outside: the engine creates the container inside the unit's cgroup,
+with its device filter and its limits. "move" moves the processes of a running container, and has to carry over what
+the engine enforced; docker stats, pause and top see nothing of them afterwards. "none" leaves the container outside.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from systemd_docker.errors import AdoptionError
 from systemd_docker.frozen import frozen, replace
 from systemd_docker.kernel.cgroup import SYSTEMD_HIERARCHY
+from systemd_docker.plan.mounts import keeps_namespaces_apart, what_stays_writable, writable_cgroup_tree
 from systemd_docker.sd.unit_properties import INFINITY_USEC
 
 TYPE_CHECKING = False
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from systemd_docker.engine.models import EngineInfo
     from systemd_docker.jsonobj import JsonObject, JsonValue
     from systemd_docker.options.run_options import RunOptions
+    from systemd_docker.plan.facts import PlanFacts
     from systemd_docker.sd.unit_properties import UnitProperties
     from systemd_docker.unit import UnitContext
 
@@ -36,17 +38,17 @@ CONFIGURED_RUNTIME = "systemd-docker-runc"
 administrator lists it. For engines that do not take a shim's name."""
 
 NEED_THE_SCOPE = ("crun",)
-"""Runtimes, by their programs, that do not exec into a container whose scope systemd has collected because it was
-empty; runc does, where the first process is."""
+"""Runtimes, by their programs, that do not exec into a container whose scope systemd has removed because it was
+empty. runc does: it starts the process in the cgroup of the container's first process."""
 
 PAYLOAD_SLICE = "payload.slice"
 """The engine insists on ".slice" at the end of a parent when it uses the systemd driver; it looks at nothing else."""
 
 SUPERVISOR = "supervisor"
-"""The sub-cgroup of a delegated unit that we live in; CGROUP_DELEGATION.md suggests the name."""
+"""The sub-cgroup of a delegated unit that systemd-docker runs in; CGROUP_DELEGATION.md suggests the name."""
 
 PAYLOAD = "payload"
-"""The sub-cgroup that "move" takes the container's processes to with cgroup v2."""
+"""The sub-cgroup that "move" moves the container's processes to with cgroup v2."""
 
 ANNOTATION_ENGINE_MAJOR = 26
 """The first engine that was seen to hand annotations on to runc, which makes properties of its scope from them."""
@@ -69,13 +71,20 @@ _USE_SYSTEMD = 'Leave "native.cgroupdriver" out of daemon.json, or use --adopt=n
 
 _USE_CGROUPFS = 'Set "exec-opts": ["native.cgroupdriver=cgroupfs"] in daemon.json, or use --adopt=none.'
 
+_LIST_RUNTIME = (
+    f"List the runtime {CONFIGURED_RUNTIME} in daemon.json, see systemd-docker(1);"
+    " or allow it with --mount type=bind,…,readonly,bind-recursive=writable."
+)
+
 PARENT_REFUSALS = (
     "Unknown runtime specified",
     "cgroup-parent for systemd cgroup should be",
     "invalid slice name",
     "cannot enter cgroupv2",
+    "rro is not supported by runtime",
 )
-"""What the engine, or runc, says at create or start when it cannot make the container where "parent" wants it."""
+"""Words in an error of the engine or of runc, at create or start, when it cannot make the container as "parent" asks:
+in that cgroup, with that runtime."""
 
 
 @frozen
@@ -84,13 +93,16 @@ class AdoptionPlan:
 
     strategy:       "parent", the engine creates it inside; "move", its processes are moved in when it has started;
                     "none", it stays where the engine puts it.
-    reason:         for the log, e.g. "the engine uses cgroupfs".
+    reason:         for the log and STATUS=, e.g. "created in this unit's cgroup".
     hint:           what would make a better way possible, "" for nothing.
     cgroup_parent, runtime: what the create request gets for that, "" for nothing.
     annotations:    (name, value) pairs for the create request.
     is_foreign:     whether the service manager, a user's, may not signal the payload: the system's engine runs it.
     sweep:          whether the unit's processes have to leave the unit's own cgroup for SUPERVISOR first.
-    cgroups:        the v1 hierarchies, besides systemd's, that "move" takes the processes over in; see --cgroups.
+    cgroups:        the v1 hierarchies, besides systemd's, that "move" moves the processes in; see --cgroups.
+    read_only:      paths whose read-only mounts only a runtime that the engine lists makes read-only all the way
+                    down; with SHIM_RUNTIME there must be no mount below them, now and when the container starts.
+    stays_writable: what SHIM_RUNTIME would leave writable below them, so that it must not be used; "" for nothing.
     """
 
     strategy: str
@@ -102,6 +114,8 @@ class AdoptionPlan:
     sweep: bool = False
     cgroups: tuple[str, ...] = ()
     is_foreign: bool = False
+    read_only: tuple[str, ...] = ()
+    stays_writable: str = ""
 
     @property
     def is_in_unit(self) -> bool:
@@ -109,41 +123,35 @@ class AdoptionPlan:
 
 
 def choose_adoptions(
-    wanted: str,
-    options: RunOptions,
-    unit: UnitContext,
-    properties: UnitProperties,
-    info: EngineInfo,
-    *,
-    cgroups: Sequence[str] = (),
+    wanted: str, options: RunOptions, facts: PlanFacts, *, cgroups: Sequence[str] = ()
 ) -> tuple[AdoptionPlan, ...]:
-    """wanted: "auto", "parent", "move" or "none". The ways that may work, never none at all, the best one first.
+    """Return the ways that may work, at least one, the best one first.
 
+    wanted:  "auto", "parent", "move" or "none".
     cgroups: what --cgroups names.
 
     Raises AdoptionError with what would have to change.
     """
+    unit, info = facts.unit, facts.info
     if wanted == "none":
-        return (_beside("--adopt=none", options, unit, info),)
+        return (_outside("--adopt=none", options, unit, info),)
     if options.given("cgroup-parent") and wanted == "auto":
-        return (_beside("--cgroup-parent says where the container goes", options, unit, info),)
+        return (_outside("--cgroup-parent puts it elsewhere", options, unit, info),)
     if unit.cgroup is None:
         raise AdoptionError(
             "not started as a systemd service, so there is no unit for the container to be part of",
             hint="Start it from a unit file or with systemd-run(1), or use --adopt=none.",
         )
-    not_parent = _parent_refusal(options, unit, info) or _delegation_refusal(unit, properties)
-    not_move = _move_refusal(options, unit, info)
     ways: tuple[AdoptionPlan, ...] = ()
+    not_parent = _parent_refusal(options, unit, info) or _delegation_refusal(unit, facts.properties)
     if wanted != "move" and not not_parent:
-        ways = _parents(unit.engine_path, unit, info)
+        ways = _parents(facts)
+        not_parent = None if ways else (_unlisted_refusal(facts), _LIST_RUNTIME)
+    not_move = _move_refusal(options, unit, info)
     if wanted != "parent" and not not_move:
         why, remedy = not_parent or ("the engine does not create it there", "")
         why, remedy = ("--adopt=move", "") if wanted == "move" else (why, remedy)
-        hierarchies = () if unit.unified else tuple(name for name in cgroups if name != SYSTEMD_HIERARCHY)
-        why += f", --cgroups={','.join(hierarchies)}" if hierarchies else ""
-        sweep = unit.unified and not _delegation_refusal(unit, properties)
-        ways += (AdoptionPlan("move", why, remedy, sweep=sweep, cgroups=hierarchies),)
+        ways += (_move(why, remedy, facts, cgroups),)
     if not ways:
         reason, remedy = (not_move if wanted == "move" else not_parent) or ("", "")
         raise AdoptionError(f"cannot make the container part of {unit.name}: {reason}", hint=remedy or _OTHERWISE)
@@ -152,48 +160,99 @@ def choose_adoptions(
     return ways
 
 
+def check_cgroup_tree(body: JsonObject, facts: PlanFacts) -> None:
+    """Refuse a container that takes the host's cgroup tree for its own, and would leave the unit by using it.
+
+    In a cgroup namespace of its own the payload's cgroup is "/", and it makes cgroups, moves itself there, in what it
+    finds mounted. Raises AdoptionError.
+    """
+    source = writable_cgroup_tree(body, facts.mountinfo)
+    if not source or not _has_cgroup_namespace(body, facts) or keeps_namespaces_apart(facts.mountinfo):
+        return
+    raise AdoptionError(
+        f"with the writable '{source}' the container's processes can leave {facts.unit.name}: the container has a"
+        " cgroup namespace, and cgroups are mounted without 'nsdelegate'",
+        hint=f"Leave '{source}' out or mount it read-only; use --cgroupns=host; or run"
+        " 'mount -o remount,nsdelegate /sys/fs/cgroup', as systemd mounts it.",
+    )
+
+
+def _has_cgroup_namespace(body: JsonObject, facts: PlanFacts) -> bool:
+    asked = body.get("HostConfig")
+    host_config = asked if isinstance(asked, dict) else {}
+    if mode := host_config.get("CgroupnsMode"):
+        return mode == "private"
+    is_default = "name=cgroupns" in facts.info.security_options
+    return is_default and (facts.unit.unified or not host_config.get("Privileged"))
+
+
 def with_adoption(body: JsonObject, adoption: AdoptionPlan) -> JsonObject:
-    """body, a create request, for a container that becomes part of the unit this way."""
-    host_config = body.get("HostConfig")
-    mine: dict[str, JsonValue] = dict(host_config) if isinstance(host_config, dict) else {}
+    """Return body, a create request, for a container that becomes part of the unit this way."""
+    asked = body.get("HostConfig")
+    host_config: dict[str, JsonValue] = dict(asked) if isinstance(asked, dict) else {}
     if adoption.cgroup_parent:
-        mine["CgroupParent"] = adoption.cgroup_parent
+        host_config["CgroupParent"] = adoption.cgroup_parent
     if adoption.runtime:
-        mine["Runtime"] = adoption.runtime
+        host_config["Runtime"] = adoption.runtime
     if adoption.annotations:
-        theirs = mine.get("Annotations")
-        mine["Annotations"] = {**dict(adoption.annotations), **(theirs if isinstance(theirs, dict) else {})}
-    return {**body, "HostConfig": mine}
+        annotations = host_config.get("Annotations")
+        host_config["Annotations"] = {
+            **dict(adoption.annotations),
+            **(annotations if isinstance(annotations, dict) else {}),
+        }
+    return {**body, "HostConfig": host_config}
 
 
 def is_parent_refusal(message: str) -> bool:
-    """Whether an engine's error says that it cannot create the container where "parent" wants it."""
+    """Whether an engine's error says that it cannot make the container as "parent" asks; another way may do."""
     return any(words in message for words in PARENT_REFUSALS)
 
 
-def _parents(path: str, unit: UnitContext, info: EngineInfo) -> tuple[AdoptionPlan, ...]:
-    sweep = unit.unified and unit.can_sweep
+def _parents(facts: PlanFacts) -> tuple[AdoptionPlan, ...]:
+    """Return the ways to have the engine create the container in the unit's cgroup; () where all would weaken it."""
+    unit, info = facts.unit, facts.info
+    inside = AdoptionPlan("parent", "created in this unit's cgroup", sweep=unit.unified and unit.can_sweep)
     if info.cgroup_driver == "cgroupfs":
-        return (AdoptionPlan("parent", "the engine uses cgroupfs", cgroup_parent=path, sweep=sweep),)
-    shim = AdoptionPlan(
-        "parent",
-        "the engine's systemd driver is passed by",
-        cgroup_parent=f"{path}/{PAYLOAD_SLICE}",
-        runtime=SHIM_RUNTIME,
+        return (replace(inside, cgroup_parent=unit.engine_path),)
+    inside = replace(inside, cgroup_parent=f"{unit.engine_path}/{PAYLOAD_SLICE}")
+    stays_writable = what_stays_writable(facts.read_only, facts.mountinfo)
+    ways: tuple[AdoptionPlan, ...] = ()
+    if not stays_writable and (info.major == 0 or info.major >= SHIM_ENGINE_MAJOR):
+        ways = (replace(inside, runtime=SHIM_RUNTIME, read_only=facts.read_only_paths),)
+    if CONFIGURED_RUNTIME in info.runtimes:
+        reason = f"{inside.reason} with the runtime {CONFIGURED_RUNTIME}"
+        configured = replace(inside, reason=reason, runtime=CONFIGURED_RUNTIME)
+        ways += (replace(configured, read_only=facts.read_only_paths, stays_writable=stays_writable),)
+    return ways
+
+
+def _unlisted_refusal(facts: PlanFacts) -> str:
+    stays_writable = what_stays_writable(facts.read_only, facts.mountinfo)
+    return f"{stays_writable}, with a runtime that the engine does not list"
+
+
+def _move(reason: str, hint: str, facts: PlanFacts, cgroups: Sequence[str]) -> AdoptionPlan:
+    unit = facts.unit
+    hierarchies = () if unit.unified else tuple(name for name in cgroups if name != SYSTEMD_HIERARCHY)
+    reason += f", --cgroups={','.join(hierarchies)}" if hierarchies else ""
+    sweep = unit.unified and not _delegation_refusal(unit, facts.properties)
+    return AdoptionPlan(
+        "move",
+        reason,
+        hint,
         sweep=sweep,
+        cgroups=hierarchies,
+        read_only=facts.read_only_paths,
+        stays_writable=what_stays_writable(facts.read_only, facts.mountinfo),
     )
-    configured = replace(shim, reason=f"the engine has the runtime {CONFIGURED_RUNTIME}", runtime=CONFIGURED_RUNTIME)
-    takes_shims = info.major == 0 or info.major >= SHIM_ENGINE_MAJOR
-    is_configured = CONFIGURED_RUNTIME in info.runtimes
-    return ((shim,) if takes_shims else ()) + ((configured,) if is_configured else ())
 
 
-def _beside(reason: str, options: RunOptions, unit: UnitContext, info: EngineInfo) -> AdoptionPlan:
-    """No adoption. Where the engine makes a scope of systemd's for the container, that is bound to the unit.
+def _outside(reason: str, options: RunOptions, unit: UnitContext, info: EngineInfo) -> AdoptionPlan:
+    """No adoption. Where the engine has systemd make a scope for the container, the scope is bound to the unit.
 
-    So it ends with the unit, however the unit ended, and be it that somebody killed us. The service manager's own
-    stop of the scope comes together with every stop of the unit, but the stop signal is ours to send, once: so it is
-    a SIGCONT, which harms nobody, and SIGKILL when the container's time is up. Never After=: the scope is made while
+    So it ends with the unit, however the unit ended, even by SIGKILL for systemd-docker. systemd stops the scope
+    together with the unit, but systemd-docker sends the stop signal, once: so the scope's KillSignal= is SIGCONT,
+    which does no harm, and SIGKILL follows when the container's time is up. Never After=: the scope is made while
     the unit starts, and would wait for it for ever.
     """
     is_scope = info.cgroup_driver == "systemd" and info.major >= ANNOTATION_ENGINE_MAJOR and not info.rootless
@@ -211,7 +270,7 @@ def _beside(reason: str, options: RunOptions, unit: UnitContext, info: EngineInf
 
 
 def _parent_refusal(options: RunOptions, unit: UnitContext, info: EngineInfo) -> tuple[str, str] | None:
-    """(reason, remedy) why this engine cannot create this container inside the unit."""
+    """Return (reason, remedy) where this engine cannot create this container inside the unit."""
     if options.given("cgroup-parent"):
         return "--cgroup-parent puts it elsewhere", "Leave --cgroup-parent out, or use --adopt=none."
     if info.rootless and not (unit.is_user and unit.unified):
@@ -238,7 +297,7 @@ def _parent_refusal(options: RunOptions, unit: UnitContext, info: EngineInfo) ->
 
 
 def _move_refusal(options: RunOptions, unit: UnitContext, info: EngineInfo) -> tuple[str, str] | None:
-    """(reason, remedy) why a container's processes cannot be moved into the unit."""
+    """Return (reason, remedy) where a container's processes cannot be moved into the unit."""
     if options.given("cgroup-parent"):
         return "--cgroup-parent puts it elsewhere", "Leave --cgroup-parent out, or use --adopt=none."
     if unit.is_in_namespace:
@@ -261,7 +320,7 @@ def _move_refusal(options: RunOptions, unit: UnitContext, info: EngineInfo) -> t
 
 
 def _other_driver(info: EngineInfo) -> str:
-    """A rootless engine has systemd's or none."""
+    """Return the remedy; a rootless engine has the systemd driver or none."""
     return _OTHERWISE if info.rootless else _USE_CGROUPFS
 
 

@@ -6,7 +6,7 @@ Pure: no function here asks the engine, the kernel or the service manager anythi
 from __future__ import annotations
 
 from systemd_docker.frozen import frozen
-from systemd_docker.plan.adoption import choose_adoptions, with_adoption
+from systemd_docker.plan.adoption import check_cgroup_tree, choose_adoptions, with_adoption
 from systemd_docker.plan.ownership import with_labels
 
 TYPE_CHECKING = False
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Mapping
 
-    from systemd_docker.engine.models import EngineInfo
     from systemd_docker.jsonobj import JsonObject, JsonValue
     from systemd_docker.options.create_request import CreateRequest
     from systemd_docker.options.own import OwnOptions
     from systemd_docker.options.run_options import RunOptions
     from systemd_docker.plan.adoption import AdoptionPlan
+    from systemd_docker.plan.facts import PlanFacts
     from systemd_docker.sd.unit_properties import UnitProperties
     from systemd_docker.unit import UnitContext
 else:
@@ -111,24 +111,14 @@ class LaunchPlan:
         return "--watchdog=health" if self.watchdog == "health" else ""
 
 
-def make_plan(
-    own: OwnOptions,
-    options: RunOptions,
-    request: CreateRequest,
-    unit: UnitContext,
-    properties: UnitProperties,
-    info: EngineInfo,
-    *,
-    plain: bool = False,
-) -> LaunchPlan:
-    """Raises AdoptionError where the container cannot become part of the unit.
-
-    plain: add nothing of our own to the request; for comparing it with the docker CLI's.
-    """
+def make_plan(own: OwnOptions, options: RunOptions, request: CreateRequest, facts: PlanFacts) -> LaunchPlan:
+    """Raises AdoptionError where the container cannot become part of the unit."""
     made: LaunchPlan | None = None
-    ways = choose_adoptions(own.adopt, options, unit, properties, info, cgroups=own.cgroups)
+    ways = choose_adoptions(own.adopt, options, facts, cgroups=own.cgroups)
+    if ways[0].is_in_unit:
+        check_cgroup_tree(request.body, facts)
     for adoption in reversed(ways):
-        made = _launch_plan(own, options, request, unit, properties, adoption, plain=plain, otherwise=made)
+        made = _launch_plan(own, options, request, facts, adoption, made)
     assert made is not None
     return made
 
@@ -137,13 +127,11 @@ def _launch_plan(
     own: OwnOptions,
     options: RunOptions,
     request: CreateRequest,
-    unit: UnitContext,
-    properties: UnitProperties,
+    facts: PlanFacts,
     adoption: AdoptionPlan,
-    *,
-    plain: bool,
     otherwise: LaunchPlan | None,
 ) -> LaunchPlan:
+    unit, properties = facts.unit, facts.properties
     leader_is_main, hint = choose_main_pid(own.main_pid, adoption, unit, properties)
     leader_is_main = leader_is_main and bool(unit.notify_socket)
     ready = _READY_WHEN[own.sdnotify]
@@ -152,7 +140,7 @@ def _launch_plan(
     body: JsonObject = request.body
     if own.env:
         body = with_environment(body, unit.environ)
-    if not plain:
+    if not unit.is_plain:
         body = with_labels(with_adoption(body, adoption), unit)
         body = with_notify_socket(body, directory, unit, watchdog) if directory else body
     return LaunchPlan(

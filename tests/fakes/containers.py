@@ -133,6 +133,7 @@ class Container:
             "Id": self.id,
             "Name": f"/{self.name}",
             "Image": self.image["Id"],
+            "Mounts": [bind_mount(spec) for spec in answer["HostConfig"].get("Binds") or ()],
             "RestartCount": self.restart_count,
             "State": answer["State"] | self._state(),
         }
@@ -164,6 +165,21 @@ class Container:
         if self.health:
             state["Health"] = {"Status": self.health, "FailingStreak": 0, "Log": []}
         return state
+
+
+def bind_mount(spec: str) -> dict[str, Any]:
+    """As an inspected container shows one of HostConfig.Binds."""
+    source, target, mode = [*spec.split(":"), ""][:3]
+    is_bind = source.startswith("/")
+    return {
+        "Type": "bind" if is_bind else "volume",
+        **({} if is_bind else {"Name": source, "Driver": "local"}),
+        "Source": source if is_bind else f"/var/lib/docker/volumes/{source}/_data",
+        "Destination": target,
+        "Mode": mode,
+        "RW": "ro" not in mode.split(","),
+        "Propagation": "rprivate" if is_bind else "",
+    }
 
 
 def encode_frame(stream: int, data: bytes) -> bytes:

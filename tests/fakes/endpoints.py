@@ -85,6 +85,14 @@ def inspect(engine: FakeEngine, exchange: Exchange, name: str) -> None:
     engine.answer(exchange, 200, answer, **JSON)
 
 
+def inspect_volume(engine: FakeEngine, exchange: Exchange, name: str) -> None:
+    with engine.changed:
+        if name not in engine.volumes:
+            raise StatusError(404, f"get {name}: no such volume")
+        answer = engine.volumes[name]
+    engine.answer(exchange, 200, answer, **JSON)
+
+
 def start(engine: FakeEngine, exchange: Exchange, name: str) -> None:
     with engine.changed:
         container = engine.find(name)
@@ -447,6 +455,7 @@ ENDPOINTS: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("POST", "/exec/([^/]+)/start", start_exec),
     ("GET", "/exec/([^/]+)/json", inspect_exec),
     ("DELETE", "/containers/([^/]+)", delete),
+    ("GET", "/volumes/([^/]+)", inspect_volume),
     ("GET", "/images/(.+)/json", inspect_image),
     ("POST", "/images/create", pull),
     ("POST", "/commit", commit),

@@ -80,6 +80,7 @@ class FakeEngine:
     script:     for containers of images that `scripts` does not name.
     execs:      by id, the create requests of commands in containers; each does what exec_script says.
     info, images, registry: what /info says, what is there, what can be pulled.
+    volumes:    by name, what the engine says of each.
     warnings:   of every create.
     delivery:   how answers travel.
     """
@@ -96,6 +97,7 @@ class FakeEngine:
         self.events: list[dict[str, Any]] = []
         self.images: dict[str, Any] = {"busybox:musl": self.image}
         self.registry: dict[str, Pull] = {}
+        self.volumes: dict[str, Any] = {}
         self.warnings: list[str] = []
         self.script = Script()
         self.scripts: dict[str, Script] = {}

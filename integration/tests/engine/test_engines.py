@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from integration.harness import images
 from integration.harness.machine import Spec, poll
 from integration.words.cgroups import kinds, limits, owner_of, place
+from integration.words.engine import configure
 from integration.words.journal import chosen, lines
 from integration.words.processes import leader, running
 from integration.words.units import ATE_TOO_MUCH, EATS, PATIENT, TRAP, unit
@@ -32,15 +32,6 @@ exec runc "$@"
 """A runtime that makes the container's cgroup elsewhere than the engine says."""
 
 CRUN = {"crun": {"path": "/usr/bin/crun"}}
-
-
-def configure(machine: Machine, **settings: Any) -> None:
-    """Have these settings beside the cgroup driver's, and no others, in an engine that runs with them."""
-    before = json.loads(machine.run("cat /etc/docker/daemon.json"))
-    after = {"exec-opts": before["exec-opts"], **settings}
-    if after != before:
-        machine.write("/etc/docker/daemon.json", json.dumps(after))
-        machine.run("systemctl reset-failed docker; systemctl restart docker")
 
 
 def assert_adopted(machine: Machine, way: str, own: str, flag: str) -> None:

@@ -8,7 +8,7 @@ import os
 from systemd_docker import log
 from systemd_docker.errors import AdoptionError
 from systemd_docker.frozen import replace
-from systemd_docker.kernel import cgroup
+from systemd_docker.kernel import cgroup, mountinfo
 from systemd_docker.plan.adoption import SUPERVISOR
 
 TYPE_CHECKING = False
@@ -61,6 +61,8 @@ def adopt(state: AdoptionState, unit: UnitContext, container_id: str, leader: in
     Return state with where its processes were moved from and to.
     Raises AdoptionError: the container must not run on then.
     """
+    if state.read_only:
+        check_read_only(state.read_only)
     if state.strategy != "move":
         verify(state, unit, container_id, leader)
         return state
@@ -70,6 +72,25 @@ def adopt(state: AdoptionState, unit: UnitContext, container_id: str, leader: in
     moved = move.move_container(state, unit, container_id, leader)
     verify(state, unit, "", leader)
     return replace(state, moved=moved)
+
+
+def check_read_only(paths: tuple[str, ...], proc: str = "/proc") -> None:
+    """Fail where a mount below one of paths is writable: it was not there when the start was planned.
+
+    The container may have it, or has not by a moment; and its mount there is not read-only.
+    Raises AdoptionError.
+    """
+    # Only containers with read-only mounts need it.
+    from systemd_docker.plan.mounts import writable_below
+
+    text = mountinfo.read_host(proc)
+    for path in paths:
+        if found := writable_below(text, path):
+            raise AdoptionError(
+                f"'{found[0]}' was mounted below '{path}' since the start was planned, and the container could write"
+                " to it: the engine makes mounts below a read-only one read-only only with a runtime that it lists",
+                hint="Start the unit again: then it is another way that makes the container part of the unit.",
+            )
 
 
 def leftovers(plan: AdoptionPlan, unit: UnitContext) -> tuple[str, ...]:
@@ -84,7 +105,7 @@ def _on_v1(unit: UnitContext) -> tuple[str, ...]:
     """
     if unit.unified or unit.cgroup is None:
         return ()
-    ours = cgroup.v1_cgroups(cgroup.read_mountinfo(), cgroup.read_proc_cgroup("self"))
+    ours = cgroup.v1_cgroups(mountinfo.read(), cgroup.read_proc_cgroup("self"))
     return tuple(cgroup.Cgroup(of.mount, unit.cgroup.path).directory for of in ours.values())
 
 
@@ -119,7 +140,8 @@ def verify(state: AdoptionState, unit: UnitContext, container_id: str, leader: i
     if state.is_in_unit and not (unit.cgroup and unit.cgroup.contains(path)):
         raise AdoptionError(
             f"the engine has put the container into '{path}' instead of {unit.name}'s cgroup",
-            hint="Please report this engine's version; --adopt=none runs the container beside the unit.",
+            hint="A payload that can write to the host's cgroup tree may have moved itself. Otherwise please report"
+            " this engine's version. --adopt=none runs the container outside the unit.",
         )
     log.debug(f"leader {leader} is in '{path}'")
     return path

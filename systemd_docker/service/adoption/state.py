@@ -6,6 +6,7 @@ Plain values only, so that it goes through execve(2) with the rest of the servic
 from __future__ import annotations
 
 from systemd_docker.frozen import frozen
+from systemd_docker.plan.adoption import SHIM_RUNTIME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ class AdoptionState:
     strategy: as in AdoptionPlan: "parent", "move", "none".
     sweeps:   whether the unit's own cgroup holds no process, so that limits can be written below it.
     cgroups:  the v1 hierarchies, besides systemd's, that "move" moves the processes in.
+    read_only: paths below which there must be no writable mount when the container starts, see AdoptionPlan; () where
+              the engine knows the container's runtime.
     moved:    (mount, from, to): the engine's cgroup for the container and the cgroup that its processes were moved
               to, where processes that appear later have to follow; () where nothing has to.
     """
@@ -27,12 +30,17 @@ class AdoptionState:
     sweeps: bool = False
     cgroups: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
 
     @property
     def is_in_unit(self) -> bool:
         return self.strategy != "none"
 
 
-def planned(plan: AdoptionPlan) -> AdoptionState:
-    """Return the state of a container that is to become part of its unit as planned, and has not been moved yet."""
-    return AdoptionState(plan.strategy, sweeps=plan.sweep, cgroups=plan.cgroups)
+def planned(plan: AdoptionPlan, runtime: str) -> AdoptionState:
+    """Return the state of a container that is to become part of its unit as planned, and has not been moved yet.
+
+    runtime: the container's; one that was created by an earlier start may have another than planned.
+    """
+    read_only = plan.read_only if runtime == SHIM_RUNTIME else ()
+    return AdoptionState(plan.strategy, sweeps=plan.sweep, cgroups=plan.cgroups, read_only=read_only)

@@ -15,7 +15,7 @@ import os
 
 from systemd_docker import log
 from systemd_docker.errors import AdoptionError
-from systemd_docker.kernel import cgroup
+from systemd_docker.kernel import cgroup, mountinfo
 from systemd_docker.kernel.cgroup import Cgroup
 
 TYPE_CHECKING = False
@@ -98,7 +98,7 @@ def places(names: Sequence[str], own: Cgroup, leader: int, proc: str = "/proc") 
 
 
 def _cgroups(pid: int | str, proc: str) -> Mapping[str, Cgroup]:
-    return cgroup.v1_cgroups(cgroup.read_mountinfo(proc), cgroup.read_proc_cgroup(pid, proc))
+    return cgroup.v1_cgroups(mountinfo.read(proc=proc), cgroup.read_proc_cgroup(pid, proc))
 
 
 def _unit_place(ours: Cgroup, own: Cgroup) -> Cgroup:

@@ -53,7 +53,7 @@ class Status:
 
 
 def steady_text(container: Container, plan: LaunchPlan, unit_restarts: int) -> str:
-    """ "Container web (4f2b8c7d9e01) from nginx:1, adoption parent: the engine uses cgroupfs".
+    """ "Container web (4f2b8c7d9e01) from nginx:1, adoption parent: created in this unit's cgroup".
 
     unit_restarts: how often Restart= has started the unit again; see LaunchPlan and AdoptionPlan for the rest.
     """

@@ -15,6 +15,7 @@ import time
 
 from systemd_docker import log
 from systemd_docker.errors import EngineError, Error
+from systemd_docker.plan.adoption import SHIM_RUNTIME
 from systemd_docker.plan.ownership import Owner, is_of_invocation
 from systemd_docker.sd.unit_properties import ANSWER_TIMEOUT_SEC, PropertiesQuery
 from systemd_docker.service import ownership
@@ -74,6 +75,12 @@ def resolve_conflict(engine: Engine, plan: LaunchPlan, unit: UnitContext) -> Con
         raise Error(
             f"cannot {'attach to' if runs else 'start'} container '{plan.name}': it was created for another place in"
             f" the cgroup tree, '{taken.cgroup_parent or 'the engine default'}'",
+            hint=f"Remove it with 'docker rm --force {plan.name}', or use --replace, which makes a new one.",
+        )
+    if taken.runtime == SHIM_RUNTIME and plan.adoption.stays_writable:
+        raise Error(
+            f"cannot {'attach to' if runs else 'start'} container '{plan.name}': it was created with the runtime"
+            f" {SHIM_RUNTIME}, and {plan.adoption.stays_writable}",
             hint=f"Remove it with 'docker rm --force {plan.name}', or use --replace, which makes a new one.",
         )
     if runs:

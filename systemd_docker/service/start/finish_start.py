@@ -56,7 +56,7 @@ def take_over(
     listener:   the payload's notification socket, if it has one. begin_nsec: when this invocation began.
     """
     plan = prepared.plan
-    adoption = planned(plan.adoption)
+    adoption = planned(plan.adoption, container.facts.runtime)
     if container.leader:
         adoption = adopt.adopt(adoption, unit, container.id, container.leader)
         if own.pid_file:

@@ -6,9 +6,13 @@ from systemd_docker import unit as unit_room
 from systemd_docker.engine import client, http
 from systemd_docker.errors import Error
 from systemd_docker.frozen import frozen, replace
+from systemd_docker.kernel import mountinfo
 from systemd_docker.options.create_request import create_request
 from systemd_docker.plan import launch_plan
+from systemd_docker.plan.facts import PlanFacts
+from systemd_docker.plan.mounts import mounts_of
 from systemd_docker.service import client_side
+from systemd_docker.service.start import mount_facts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +52,11 @@ def prepare(
         queries.close()
     # What is compared with docker's request is compared anywhere, and not only in a unit.
     own = replace(own, adopt="none") if unit.is_plain else own
-    made = launch_plan.make_plan(own, options, request, unit, properties, info, plain=unit.is_plain)
+    facts = PlanFacts(unit, properties, info)
+    if own.adopt != "none" and mounts_of(request.body):
+        read_only = mount_facts.look_up(request.body, engine, info)
+        facts = replace(facts, read_only=read_only, mountinfo=mountinfo.read_host())
+    made = launch_plan.make_plan(own, options, request, facts)
     return Prepared(engine, made, properties)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,11 +12,13 @@ from systemd_docker.kernel.cgroup import Cgroup
 from systemd_docker.options.run_options import parse_run
 from systemd_docker.plan import adoption
 from systemd_docker.plan.adoption import CONFIGURED_RUNTIME, SHIM_RUNTIME, AdoptionPlan, choose_adoptions
+from systemd_docker.plan.facts import PlanFacts
+from systemd_docker.plan.mounts import ReadOnlySource
 from systemd_docker.sd.unit_properties import UnitProperties
 from systemd_docker.unit import UnitContext
 
 if TYPE_CHECKING:
-    from systemd_docker.jsonobj import JsonObject
+    from systemd_docker.jsonobj import JsonObject, JsonValue
 
 UNIT = UnitContext(
     name="web.service",
@@ -53,7 +56,7 @@ NVIDIA = replace(TRIXIE, default_runtime="nvidia")
 
 
 def choose(wanted: str, unit: UnitContext, info: EngineInfo, *words: str) -> tuple[AdoptionPlan, ...]:
-    return choose_adoptions(wanted, parse_run([*words, "busybox"]), unit, UnitProperties(), info)
+    return choose_adoptions(wanted, parse_run([*words, "busybox"]), PlanFacts(unit, UnitProperties(), info))
 
 
 PARENT, MOVE, NONE = "parent", "move", "none"
@@ -107,7 +110,9 @@ CGROUPS = [
 def test_hierarchies_are_named_for_moving_on_v1(
     wanted: str, unit: UnitContext, cgroups: list[str], expected: list[tuple[str, ...]]
 ) -> None:
-    ways = choose_adoptions(wanted, parse_run(["busybox"]), unit, UnitProperties(), CGROUPFS, cgroups=cgroups)
+    ways = choose_adoptions(
+        wanted, parse_run(["busybox"]), PlanFacts(unit, UnitProperties(), CGROUPFS), cgroups=cgroups
+    )
 
     assert [way.cgroups for way in ways] == expected
     assert [f"--cgroups={','.join(way.cgroups)}" in way.reason for way in ways] == [bool(one) for one in expected]
@@ -184,7 +189,7 @@ def test_a_users_unit_is_not_told_of_the_systems_generator() -> None:
 
 def test_a_transient_unit_is_told_how_its_maker_says_so() -> None:
     transient = UnitProperties(is_transient=True)
-    (way,) = choose_adoptions("auto", parse_run(["busybox"]), UNDELEGATED, transient, TRIXIE)
+    (way,) = choose_adoptions("auto", parse_run(["busybox"]), PlanFacts(UNDELEGATED, transient, TRIXIE))
 
     assert way.strategy == "move"
     assert way.hint == "Give systemd-run(1) the option --property=Delegate=yes."
@@ -192,6 +197,79 @@ def test_a_transient_unit_is_told_how_its_maker_says_so() -> None:
 
 def test_asked_for_nothing_is_recommended() -> None:
     assert choose("move", UNDELEGATED, TRIXIE)[0].hint == ""
+
+
+SUBMOUNT = "21 1 0:5 / /srv/a/sub rw,relatime - tmpfs tmpfs rw\n"
+BIND = ReadOnlySource("/srv/a", ("/srv/a",))
+LISTS = replace(TRIXIE, runtimes={**TRIXIE.runtimes, CONFIGURED_RUNTIME: "/r"})
+
+WEAKER = [
+    # --adopt=, the unit, the engine, the mounts of the host, the ways that are tried
+    ("auto", UNIT, TRIXIE, "", [SHIM, MOVE]),
+    ("auto", UNIT, TRIXIE, SUBMOUNT, [MOVE]),
+    ("auto", UNIT, LISTS, SUBMOUNT, [LISTED, MOVE]),
+    ("auto", USERS, ROOTLESS, SUBMOUNT, [MOVE]),
+    ("auto", UNIT, CGROUPFS, SUBMOUNT, [PARENT, MOVE]),
+    ("move", UNIT, TRIXIE, SUBMOUNT, [MOVE]),
+    ("none", UNIT, TRIXIE, SUBMOUNT, [NONE]),
+    ("parent", UNIT, LISTS, SUBMOUNT, [LISTED]),
+    ("auto", V1, LISTS, SUBMOUNT, [LISTED]),
+]
+
+
+@pytest.mark.parametrize(("wanted", "unit", "info", "submounts", "expected"), WEAKER)
+def test_no_read_only_mount_gets_weaker(
+    wanted: str, unit: UnitContext, info: EngineInfo, submounts: str, expected: list[str]
+) -> None:
+    mountinfo = f"20 1 0:4 / / rw - ext4 /dev/sda1 rw\n{submounts}"
+    facts = PlanFacts(unit, UnitProperties(), info, (BIND,), mountinfo)
+    ways = choose_adoptions(wanted, parse_run(["busybox"]), facts)
+
+    assert [f"{way.strategy} {way.runtime}".strip() for way in ways] == expected
+    assert not [way for way in ways if way.runtime == SHIM_RUNTIME and (way.read_only != ("/srv/a",) or submounts)]
+    if wanted == "auto" and expected == [MOVE]:
+        assert "'/srv/a/sub' would stay writable below the read-only '/srv/a'" in ways[0].reason
+        assert CONFIGURED_RUNTIME in ways[0].hint
+
+
+@pytest.mark.parametrize(("wanted", "unit"), [("parent", UNIT), ("auto", V1), ("auto", USERS)])
+def test_a_read_only_mount_that_would_get_weaker_is_refused_where_there_is_no_other_way(
+    wanted: str, unit: UnitContext
+) -> None:
+    facts = PlanFacts(unit, UnitProperties(), TRIXIE, (BIND,), SUBMOUNT)
+    with pytest.raises(AdoptionError, match="'/srv/a/sub' would stay writable") as refused:
+        choose_adoptions(wanted, parse_run(["busybox"]), facts)
+
+    assert CONFIGURED_RUNTIME in refused.value.hint
+
+
+NSDELEGATE = "30 1 0:6 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n"
+NO_NSDELEGATE = NSDELEGATE.replace(",nsdelegate", "")
+PRIVATE = replace(TRIXIE, security_options=("name=seccomp,profile=builtin", "name=cgroupns"))
+
+TREES: list[tuple[UnitContext, EngineInfo, str, dict[str, JsonValue], bool]] = [
+    # the unit, the engine, the mounts of the host, HostConfig, whether it is refused
+    (UNIT, PRIVATE, NO_NSDELEGATE, {}, True),
+    (UNIT, PRIVATE, NO_NSDELEGATE, {"Privileged": True}, True),
+    (UNIT, PRIVATE, NSDELEGATE, {}, False),
+    (UNIT, PRIVATE, NO_NSDELEGATE, {"CgroupnsMode": "host"}, False),
+    (UNIT, TRIXIE, NO_NSDELEGATE, {}, False),
+    (UNIT, TRIXIE, NO_NSDELEGATE, {"CgroupnsMode": "private"}, True),
+    (V1, PRIVATE, NO_NSDELEGATE, {"Privileged": True}, False),
+    (V1, PRIVATE, NO_NSDELEGATE, {}, True),
+]
+
+
+@pytest.mark.parametrize(("unit", "info", "mountinfo", "host_config", "is_refused"), TREES)
+def test_a_payload_that_takes_the_hosts_cgroups_for_its_own_is_refused_unless_the_kernel_holds_it(
+    unit: UnitContext, info: EngineInfo, mountinfo: str, host_config: dict[str, JsonValue], *, is_refused: bool
+) -> None:
+    body: JsonObject = {"HostConfig": {"Binds": ["/sys/fs/cgroup:/sys/fs/cgroup:rw"], **host_config}}
+    facts = PlanFacts(unit, UnitProperties(), info, mountinfo=mountinfo)
+
+    refusal = pytest.raises(AdoptionError, match="can leave web") if is_refused else contextlib.nullcontext()
+    with refusal:
+        adoption.check_cgroup_tree(body, facts)
 
 
 BOUND = {
@@ -240,6 +318,7 @@ def test_the_create_request_keeps_what_else_it_has() -> None:
         ('cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"', True),
         ("runc create failed: invalid slice name: /system.slice/x.slice: unknown", True),
         ('cannot enter cgroupv2 "/sys/fs/cgroup/x" with domain controllers -- it is in an invalid state', True),
+        ('rro is not supported by runtime "systemd-docker.runc.v2": OCI features struct is not available', True),
         ('exec: "nosuch": executable file not found in $PATH', False),
     ],
 )

@@ -11,6 +11,7 @@ from systemd_docker.options.own import OwnOptions, parse_own
 from systemd_docker.options.run_options import parse_run
 from systemd_docker.plan import launch_plan
 from systemd_docker.plan.adoption import AdoptionPlan
+from systemd_docker.plan.facts import PlanFacts
 from systemd_docker.sd.unit_properties import INFINITY_USEC, UnitProperties
 from systemd_docker.unit import UnitContext, without_notifications
 
@@ -48,7 +49,8 @@ def make(
 ) -> launch_plan.LaunchPlan:
     options = parse_run(line.split())
     request = CreateRequest("", "", {"Image": "busybox:musl", **(body or {})})  # type: ignore[dict-item]
-    return launch_plan.make_plan(own_options(own), options, request, unit, properties, info, plain=plain)
+    unit = replace(unit, environ={**unit.environ, "SYSTEMD_DOCKER_PLAIN": "1"}) if plain else unit
+    return launch_plan.make_plan(own_options(own), options, request, PlanFacts(unit, properties, info))
 
 
 def own_options(words: str) -> OwnOptions:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from systemd_docker.errors import AdoptionError
-from systemd_docker.kernel import cgroup
+from systemd_docker.kernel import cgroup, mountinfo
 from systemd_docker.kernel.cgroup import Cgroup, Hierarchies
 from systemd_docker.service.adoption import move, v1_hierarchies
 from tests.fakes.storm import storm
@@ -215,7 +215,7 @@ def test_a_leader_that_is_gone_is_no_limit(proc: Path) -> None:
 @pytest.fixture
 def cgroup1() -> Iterator[Cgroup]:
     """A fresh cgroup in a real v1 hierarchy, removed afterwards with those below it; who is in it has to end."""
-    here = cgroup.v1_cgroups(cgroup.read_mountinfo(), cgroup.read_proc_cgroup("self"))
+    here = cgroup.v1_cgroups(mountinfo.read(), cgroup.read_proc_cgroup("self"))
     mount = next((one.mount for name, one in here.items() if name in ("pids", "freezer")), "")
     if not os.access(f"{mount}/cgroup.procs", os.W_OK):
         pytest.skip("needs a writable cgroup v1 hierarchy")

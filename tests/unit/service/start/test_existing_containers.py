@@ -7,6 +7,7 @@ from systemd_docker.errors import EngineUnreachableError, Error
 from systemd_docker.frozen import replace
 from systemd_docker.options.own import parse_own
 from systemd_docker.options.run_options import parse_run
+from systemd_docker.plan.adoption import SHIM_RUNTIME
 from systemd_docker.plan.launch_plan import LaunchPlan
 from systemd_docker.plan.ownership import INVOCATION_LABEL, UNIT_LABEL, USER_LABEL
 from systemd_docker.service.start import existing_containers, planning
@@ -203,3 +204,15 @@ def test_a_stop_ends_the_wait_for_a_leftovers_death(engine: FakeEngine) -> None:
         existing_containers.clear_leftovers(impatient, plan_of(engine, "--name=web"), unit_of(engine))
 
     release()
+
+
+def test_a_container_whose_mounts_would_be_weaker_now_is_not_started_again(engine: FakeEngine) -> None:
+    add(engine, "web", runs=False).request["HostConfig"] = {"Runtime": SHIM_RUNTIME}
+    plan = plan_of(engine, "--name=web")
+    weaker = replace(plan, adoption=replace(plan.adoption, stays_writable="'/srv/a/sub' would stay writable"))
+
+    with pytest.raises(Error, match="'/srv/a/sub' would stay writable") as refused:
+        existing_containers.resolve_conflict(connected(engine), weaker, unit_of(engine))
+
+    assert "--replace" in refused.value.hint
+    assert existing_containers.resolve_conflict(connected(engine), plan, unit_of(engine))
