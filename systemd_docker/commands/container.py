@@ -15,7 +15,6 @@ import os
 import time
 
 from systemd_docker import log
-from systemd_docker import unit as unit_room
 from systemd_docker.engine import answers, client, http, multiplex
 from systemd_docker.errors import Error, NoContainerError, UsageError
 from systemd_docker.frozen import frozen
@@ -25,6 +24,7 @@ from systemd_docker.plan.launch_plan import DEFAULT_STOP_TIMEOUT_SEC
 from systemd_docker.sd.unit_properties import ANSWER_TIMEOUT_SEC, PropertiesQuery, UnitProperties
 from systemd_docker.service import client_side, ownership
 from systemd_docker.service.adoption import adopt
+from systemd_docker.unit import engine_socket, other_unit, unit_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def main(name: str, argv: Sequence[str], unit: UnitContext, *, prompt_sec: float
 
 def _connect(unit: UnitContext, prompt_sec: float) -> client.Engine:
     api = unit.environ.get("DOCKER_API_VERSION", "")
-    return client.connect(unit_room.engine_socket(unit), api=api, wait=http.promptly(prompt_sec))
+    return client.connect(engine_socket(unit), api=api, wait=http.promptly(prompt_sec))
 
 
 def _meant_unit(
@@ -114,22 +114,22 @@ def _meant_unit(
 ) -> tuple[UnitContext, UnitProperties | None]:
     """The unit that the command line is about, and what systemd reports of it where it is not the calling one."""
     given = values.get("unit")
-    name = unit_room.unit_name(str(given[-1])) if given else unit.name
+    name = unit_name(str(given[-1])) if given else unit.name
     if not name:
         raise UsageError("not started by a unit, so no unit's container is meant", hint="Use --unit NAME.")
     if name == unit.name:
         return unit, None
     properties = _properties_of(name, unit)
-    return unit_room.other_unit(unit, properties.name or name, properties.invocation_id), properties
+    return other_unit(unit, properties.name or name, properties.invocation_id), properties
 
 
 def _properties_of(name: str, unit: UnitContext) -> UnitProperties:
     try:
         query = PropertiesQuery(name, unit.environ, is_user=unit.is_user)
         return query.answer(http.wait_ready, time.monotonic() + ANSWER_TIMEOUT_SEC)
-    except (OSError, TimeoutError) as error:
+    except OSError as error:
         log.warning(
-            f"cannot ask systemd for the state of {name}, taking it for active: {error}\n"
+            f"cannot ask systemd for the state of {name}, taking it for active: {error.filename}: {error.strerror}\n"
             f"See 'systemctl status {name}'."
         )
         return UnitProperties()

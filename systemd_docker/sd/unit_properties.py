@@ -6,6 +6,8 @@ private socket, which is for no other program.
 
 from __future__ import annotations
 
+import errno
+
 from systemd_docker.frozen import frozen
 
 TYPE_CHECKING = False
@@ -156,9 +158,16 @@ class PropertiesQuery:
     def answer(self, wait: Wait, deadline: float) -> UnitProperties:
         """The record. To be called once.
 
-        Raises TimeoutError where systemd did not answer by the deadline (monotonic): while it reloads, it does not.
-        Raises OSError where it refuses to answer. What wait raises passes through.
+        Raises OSError, which names systemd, the bus or systemctl: ETIMEDOUT, no answer by the deadline (monotonic),
+        because systemd does not answer while it reloads. What wait raises besides TimeoutError passes through.
         """
+        try:
+            return self._answer(wait, deadline)
+        except TimeoutError:
+            reason = "no answer in time, it may be reloading its units"
+            raise TimeoutError(errno.ETIMEDOUT, reason, "systemd") from None
+
+    def _answer(self, wait: Wait, deadline: float) -> UnitProperties:
         if self._bus is not None:
             try:
                 return make_record(self._bus.answer(wait, deadline))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from systemd_docker import log
-from systemd_docker import unit as unit_room
 from systemd_docker.frozen import replace
 from systemd_docker.sd.unit_properties import ANSWER_TIMEOUT_SEC, SELF, PropertiesQuery
+from systemd_docker.unit import revealed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ def reveal(unit: UnitContext, wait: http.Wait) -> UnitContext:
     try:
         query = PropertiesQuery(SELF, unit.environ)
         found = query.answer(wait, time.monotonic() + ANSWER_TIMEOUT_SEC)
-    except (OSError, TimeoutError) as error:
+    except OSError as error:
         log.warning(
-            f"cannot ask systemd which unit this is: {error}\n"
+            f"cannot ask systemd which unit this is: {error.filename}: {error.strerror}\n"
             "Start the bus (dbus.socket), or set ProtectControlGroups=yes in the unit."
         )
         return replace(unit, cgroup=None)
-    return unit_room.revealed(unit, found.name, found.control_group, has_subgroup=bool(found.delegate_subgroup))
+    return revealed(unit, found.name, found.control_group, has_subgroup=bool(found.delegate_subgroup))

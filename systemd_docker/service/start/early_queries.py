@@ -9,11 +9,10 @@ from __future__ import annotations
 import time
 
 from systemd_docker import log
-from systemd_docker import unit as unit_room
 from systemd_docker.engine import client
 from systemd_docker.errors import Error
-from systemd_docker.sd import unit_properties
-from systemd_docker.sd.unit_properties import PropertiesQuery, UnitProperties
+from systemd_docker.sd.unit_properties import ANSWER_TIMEOUT_SEC, PropertiesQuery, UnitProperties
+from systemd_docker.unit import engine_socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,17 +38,11 @@ class EarlyQueries:
         """The unit's properties, the most cautious ones where systemd did not report them. To be called once."""
         if self._properties is None:
             return UnitProperties()
-        timeout_sec = unit_properties.ANSWER_TIMEOUT_SEC
         try:
-            return self._properties.answer(wait, time.monotonic() + timeout_sec)
-        except TimeoutError:
-            log.warning(
-                f"systemd did not report the properties of {self._unit_name} within {timeout_sec} s,"
-                f" {_CONSEQUENCE}\nIs systemd reloading its units? See 'systemctl show {self._unit_name}'."
-            )
+            return self._properties.answer(wait, time.monotonic() + ANSWER_TIMEOUT_SEC)
         except OSError as error:
             log.warning(_unanswered(self._unit_name, error))
-        return UnitProperties()
+            return UnitProperties()
 
     def close(self) -> None:
         if self._properties is not None:
@@ -69,12 +62,12 @@ def _ask_systemd(unit: UnitContext) -> PropertiesQuery | None:
 def _unanswered(unit_name: str, error: OSError) -> str:
     return (
         f"cannot ask systemd for the properties of {unit_name}, {_CONSEQUENCE}: {error.filename}: {error.strerror}\n"
-        "Start the bus (dbus.socket), or let the unit execute systemctl."
+        f"See whether 'systemctl show {unit_name}' answers; the unit needs the bus (dbus.socket), or systemctl(1)."
     )
 
 
 def _ask_engine(unit: UnitContext) -> Exchange | Error:
     try:
-        return client.ask_info(unit_room.engine_socket(unit))
+        return client.ask_info(engine_socket(unit))
     except Error as error:
         return error

@@ -122,6 +122,9 @@ def _is_live(engine: Engine, owner: Owner, unit: UnitContext) -> bool:
     try:
         query = PropertiesQuery(owner.unit, unit.environ, is_user=unit.is_user)
         return query.answer(engine.patience, time.monotonic() + ANSWER_TIMEOUT_SEC).is_live
-    except (OSError, TimeoutError) as error:
-        log.warning(f"cannot ask systemd whether {owner.unit} is active, taking it for active: {error}")
+    except OSError as error:
+        log.warning(
+            f"cannot ask systemd whether {owner.unit} is active, taking it for active: {error.filename}:"
+            f" {error.strerror}\nSee 'systemctl status {owner.unit}'."
+        )
         return True

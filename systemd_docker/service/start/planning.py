@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from systemd_docker import unit as unit_room
 from systemd_docker.engine import client, http
 from systemd_docker.errors import Error
 from systemd_docker.frozen import frozen, replace
@@ -13,6 +12,7 @@ from systemd_docker.plan.facts import PlanFacts
 from systemd_docker.plan.mounts import mounts_of
 from systemd_docker.service import client_side
 from systemd_docker.service.start import mount_facts
+from systemd_docker.unit import engine_socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Prepared:
-    """The plan, and what else is known by then."""
+    """The plan, the engine that it is for, and the unit's properties."""
 
     engine: client.Engine
     plan: launch_plan.LaunchPlan
@@ -42,7 +42,7 @@ def prepare(
 ) -> Prepared:
     """Raises Error where the command line, the unit or the engine leaves no plan.
 
-    queries: closed here, because an answer is nothing that a running service needs.
+    queries: closed here; a running service needs none of the answers.
     """
     try:
         engine, info = _meet(unit, queries, wait)
@@ -50,7 +50,7 @@ def prepare(
         properties = queries.properties(wait)
     finally:
         queries.close()
-    # What is compared with docker's request is compared anywhere, and not only in a unit.
+    # A request that is compared with docker's is made outside of units, too.
     own = replace(own, adopt="none") if unit.is_plain else own
     facts = PlanFacts(unit, properties, info)
     if own.adopt != "none" and mounts_of(request.body):
@@ -64,4 +64,4 @@ def _meet(unit: UnitContext, queries: EarlyQueries, wait: http.Wait) -> tuple[cl
     if isinstance(queries.engine, Error):
         raise queries.engine
     api = unit.environ.get("DOCKER_API_VERSION", "")
-    return client.meet(queries.engine, unit_room.engine_socket(unit), api=api, wait=wait)
+    return client.meet(queries.engine, engine_socket(unit), api=api, wait=wait)

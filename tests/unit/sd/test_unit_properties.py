@@ -137,8 +137,13 @@ def test_systemctl_is_asked_where_systemd_is_not_on_the_bus(
 
 
 def test_a_systemd_that_reloads_is_given_up_at_the_deadline(tmp_path: Path) -> None:
-    with FakeBus(tmp_path / "bus", holds=True) as fake, pytest.raises(TimeoutError):
+    with FakeBus(tmp_path / "bus", holds=True) as fake, pytest.raises(TimeoutError) as raised:
         ask({"DBUS_SYSTEM_BUS_ADDRESS": fake.address}, timeout_sec=0.1)
+
+    assert (raised.value.filename, raised.value.strerror) == (
+        "systemd",
+        "no answer in time, it may be reloading its units",
+    )
 
 
 def test_neither_bus_nor_systemctl_is_an_error_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
