@@ -37,7 +37,7 @@ def names(directory: Path) -> list[str]:
 NEW = ["tree-new", "tree-new.lock"]
 
 
-def test_what_nobody_has_used_goes_with_its_lock(tmp_path: Path) -> None:
+def test_an_unused_entry_is_removed_with_its_lock(tmp_path: Path) -> None:
     made(tmp_path, "old", age_sec=cache.UNUSED_SEC + 60)
     (tmp_path / "other-old.lock").touch()
 
@@ -94,7 +94,7 @@ def test_what_is_being_built_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_who_waited_for_a_lock_that_is_removed_gets_the_new_one(tmp_path: Path, *, shared: bool) -> None:
+def test_a_process_that_waited_for_a_removed_lock_gets_the_new_one(tmp_path: Path, *, shared: bool) -> None:
     lock = tmp_path / "tree-x.lock"
     held = threading.Event()
     done = threading.Event()

@@ -182,7 +182,7 @@ with booted(Spec("trixie")) as machine:
 """
 
 
-def test_a_machine_ends_with_whoever_booted_it_and_the_next_one_clears_away() -> None:
+def test_a_machine_ends_with_its_booter_and_the_next_boot_clears_away() -> None:
     command = [sys.executable, "-c", BOOT_AND_WAIT]
     with subprocess.Popen(command, cwd=product.REPOSITORY, stdin=PIPE, stdout=PIPE, text=True) as booter:
         assert booter.stdout is not None

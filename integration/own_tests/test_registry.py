@@ -100,7 +100,7 @@ def test_a_client_that_tries_tls_learns_that_this_is_http(image: registry.Image)
 
 
 @pytest.mark.parametrize(("login", "status"), [("", 401), ("user:wrong", 401), ("user:secret", 200)])
-def test_only_who_logs_in_is_served(login: str, status: int, image: registry.Image) -> None:
+def test_pulls_need_the_login(login: str, status: int, image: registry.Image) -> None:
     with serving(image, Terms(login="user:secret")) as port:
         answers = [get(port, path, login=login) for path in ("/v2/", "/v2/team/app/manifests/1")]
 
@@ -110,7 +110,7 @@ def test_only_who_logs_in_is_served(login: str, status: int, image: registry.Ima
     ] * (2 if status == 401 else 0)
 
 
-def test_a_blob_takes_as_long_as_it_is_told(image: registry.Image) -> None:
+def test_a_throttled_blob_takes_its_time(image: registry.Image) -> None:
     largest = max(image.blobs, key=lambda digest: len(image.blobs[digest]))
     size_bytes = len(image.blobs[largest])
     began = time.monotonic()

@@ -32,7 +32,7 @@ def test_the_engine_limits_with_the_kernels_controllers(machine: Machine) -> Non
     assert (limits, driver) == (str(64 << 20), f"{machine.spec.cgroup_driver} 2")
 
 
-def test_standard_input_and_both_outputs_pass_whole(machine: Machine) -> None:
+def test_standard_input_and_both_outputs_arrive_complete(machine: Machine) -> None:
     text = b"".join(b"%d\n" % number for number in range(100_000))
 
     result = machine.attempt("cat; echo problem >&2; exit 3", stdin=text)
@@ -52,7 +52,7 @@ with booted(Spec("trixie-vm")) as machine:
 """
 
 
-def test_a_machine_ends_with_whoever_booted_it_and_the_next_one_clears_away() -> None:
+def test_a_machine_ends_with_its_booter_and_the_next_boot_clears_away() -> None:
     command = [sys.executable, "-c", BOOT_AND_WAIT]
     with subprocess.Popen(command, cwd=product.REPOSITORY, stdin=PIPE, stdout=PIPE, text=True) as booter:
         assert booter.stdout is not None

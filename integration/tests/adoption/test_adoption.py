@@ -1,4 +1,4 @@
-"""Where a container's processes are and what they may do, for each way of making them part of the unit."""
+"""Each way of adoption: where a container's processes are, what they may do, and the cells of the adoption matrix."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ STORM = (
 )
 
 
-def test_a_storm_of_forks_and_threads_is_moved_whole_and_nobody_else(machine: Machine) -> None:
+def test_a_storm_of_forks_and_threads_is_moved_whole_and_nothing_else_is(machine: Machine) -> None:
     machine.write("/run/storm.py", THREADS)
     machine.run("docker run --detach --rm --name neighbour busybox:musl sleep 300")
     before = place(machine, leader(machine, "neighbour"))
@@ -90,14 +90,14 @@ def test_a_storm_of_forks_and_threads_is_moved_whole_and_nobody_else(machine: Ma
     left = machine.run(f"cat $(find /sys/fs/cgroup -path '*{container}*' -name cgroup.procs) </dev/null")
     assert left == ""
     members = f"cat /sys/fs/cgroup{place(machine, leader(machine))}/cgroup.procs"
-    assert len(machine.run(members).split()) > 8, "the storm goes on where it was moved to"
+    assert len(machine.run(members).split()) > 8, "the storm continues where it was moved to"
     assert place(machine, leader(machine, "neighbour")) == before
     machine.run("docker rm --force neighbour; systemctl stop web; rm /run/storm.py")
 
 
 @pytest.mark.machines(Spec("trixie", "cgroupfs"), Spec("bookworm", "systemd"))
 def test_bystanders_and_the_engine_are_not_moved(machine: Machine) -> None:
-    """Where they are is where one looks who takes the parent's, the namespace's, or a similar name's processes."""
+    """They are where a sweep by parent cgroup, by PID namespace, or by a prefix of the name would find them."""
     parent = "/docker" if machine.spec.cgroup_driver == "cgroupfs" else "/system.slice"
     container = machine.run("docker create --pid=host --name web busybox:musl sleep 6666")
     places = [parent, *(f"{parent}/{name}" for name in (container[:12], f"{container}-other", f"docker-{container}"))]
@@ -171,13 +171,13 @@ ALWAYS = ("Restart=always", "RestartSec=100ms")
 
 
 def main_pid(machine: Machine) -> str:
-    """The leader's PID, once the service manager takes it for the main one."""
+    """Wait until the leader is the unit's main process; return its PID."""
     poll(lambda: machine.show("web", "MainPID") == leader(machine), what="the leader to be the main process")
     return leader(machine)
 
 
 def assert_moved(machine: Machine, pid: str, times: int) -> None:
-    """Where it should be, with whom comes later, and still not allowed to open what the engine forbids."""
+    """Check that it and later processes are in the unit, and still may not open what the engine forbids."""
     assert place(machine, pid) == "/system.slice/web.service/payload"
     machine.run(f"docker exec --detach web sleep 22{times}")
     assert owner_of(machine, f"-x -f 'sleep 22{times}'", "unit") == "unit"
@@ -228,7 +228,7 @@ def test_a_refusal_with_no_other_way_is_the_end(machine: Machine) -> None:
 
 
 def with_runtime(machine: Machine, path: str) -> None:
-    """Let the engine list our runtime, with some program behind it."""
+    """Have the engine list the runtime systemd-docker-runc, with some program behind the name."""
     config = {
         "exec-opts": [f"native.cgroupdriver={machine.spec.cgroup_driver}"],
         "runtimes": {"systemd-docker-runc": {"path": path}},
@@ -243,7 +243,7 @@ def with_runtime(machine: Machine, path: str) -> None:
 
 @pytest.mark.machines(Spec("trixie"))
 @pytest.mark.parametrize("name", ["web.service", r"web@a\x2db.service"])
-def test_a_container_beside_the_unit_ends_with_a_killed_wrapper(machine: Machine, name: str) -> None:
+def test_a_container_beside_the_unit_ends_with_a_killed_systemd_docker(machine: Machine, name: str) -> None:
     text = unit(TRAP, own="--adopt=none", options="--rm --name web --stop-timeout 2", service=("Slice=system.slice",))
     machine.install_unit("web@.service" if "@" in name else name, text)
     machine.run(f"systemctl start '{name}'")

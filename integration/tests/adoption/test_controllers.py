@@ -1,4 +1,4 @@
-"""`--cgroups` with `--adopt=move` on cgroup v1: which hierarchies are left for the unit's, and what is never lost."""
+"""`--cgroups` with `--adopt=move` on cgroup v1: where a container is moved, and what it never loses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENGINES = {"cpu", "memory", "pids", "devices", "freezer"}
 
 
 def start(machine: Machine, own: str, *, options: str = "--rm --name web") -> list[dict[str, str]]:
-    """Where the container's first process and its child are."""
+    """Start the unit; return the cgroups of the container's first process and of its child."""
     machine.install_unit(
         "web.service", unit(PAYLOAD, own=f"--adopt=move {own}", options=options, service=HAVE_CGROUPS)
     )
@@ -33,7 +33,7 @@ def start(machine: Machine, own: str, *, options: str = "--rm --name web") -> li
 
 
 NAMED = [
-    # --cgroups=, the hierarchies in which the container is in the unit's cgroup; not there: in the engine's
+    # --cgroups=, the hierarchies in which the container is in the unit's cgroup instead of the engine's
     ("", set()),
     ("-c name=systemd", set()),
     ("--cgroups=name=systemd --cgroups=cpu", {"cpu"}),
@@ -47,10 +47,10 @@ NAMED = [
 def test_a_container_is_the_units_in_the_hierarchies_that_are_named(
     machine: Machine, own: str, expected: set[str]
 ) -> None:
-    everybody = start(machine, own)
+    both = start(machine, own)
     container = machine.run("docker inspect --format '{{.Id}}' web")
     left = expected | {"freezer"} if own == "--cgroups=all" else expected
-    for found in everybody:
+    for found in both:
         assert found["name=systemd"].startswith(OWN)
         assert {name for name in ENGINES if controller(found, name).startswith(OWN)} == expected
         assert {name for name in ENGINES if container in controller(found, name)} == ENGINES - left
@@ -69,9 +69,9 @@ def test_where_the_unit_has_no_cgroup_the_container_is_where_a_service_is(machin
     machine.install_unit("web.service", unit(PAYLOAD, own=words, service=("Delegate=no",)))
     machine.run("systemctl start web")
 
-    found, ours = places(machine, leader(machine)), places(machine, machine.show("web", "MainPID"))
+    found, supervisors = places(machine, leader(machine)), places(machine, machine.show("web", "MainPID"))
 
-    assert {names for names in found if found[names] != ours[names]} == {"devices"}
+    assert {names for names in found if found[names] != supervisors[names]} == {"devices"}
     assert controller(found, "blkio") == controller(found, "freezer") == "/"
     assert machine.run("docker exec web echo hello") == "hello"
 
@@ -88,7 +88,7 @@ def test_the_device_rules_are_never_left(machine: Machine) -> None:
 
 
 LIMITED = [
-    # of docker-run, --cgroups=, what is said, "" where it starts
+    # docker-run's option, --cgroups=, the limit in the error, "" if the unit starts
     ("--memory 64m", "memory", "memory.limit_in_bytes '67108864'"),
     ("--memory 64m", "all", "memory.limit_in_bytes '67108864'"),
     ("--memory 64m", "cpu", ""),
@@ -101,7 +101,7 @@ LIMITED = [
 
 
 @pytest.mark.parametrize(("option", "name", "said"), LIMITED)
-def test_nobody_is_taken_out_of_a_limit(machine: Machine, option: str, name: str, said: str) -> None:
+def test_no_process_is_taken_out_of_a_limit(machine: Machine, option: str, name: str, said: str) -> None:
     options = f"--rm --name web {option}"
     if not said:
         start(machine, f"--cgroups={name}", options=options)
@@ -119,7 +119,7 @@ def test_nobody_is_taken_out_of_a_limit(machine: Machine, option: str, name: str
     machine.run("systemctl reset-failed web")
 
 
-def test_a_hierarchy_that_there_is_not_is_said_before_there_is_a_container(machine: Machine) -> None:
+def test_a_missing_hierarchy_is_an_error_before_there_is_a_container(machine: Machine) -> None:
     machine.expect_journal("--cgroups=nonsense: no such hierarchy")
     begin = machine.run("date +%s.%N")
     machine.install_unit("web.service", unit(TRAP, own="--adopt=move -c nonsense"))

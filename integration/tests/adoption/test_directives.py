@@ -1,4 +1,4 @@
-"""Units that restrict themselves: with which directives a container can be part of them, and what is said if not."""
+"""Units with restricting directives: with which of them adoption works, and the error otherwise."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def assert_adopted(machine: Machine, service: tuple[str, ...], own: str = "") ->
 
 
 @pytest.mark.parametrize("service", WORK_EVERYWHERE, ids=" ".join)
-def test_what_the_wrapper_does_not_need_may_be_forbidden(machine: Machine, service: tuple[str, ...]) -> None:
+def test_directives_that_do_not_hinder_adoption(machine: Machine, service: tuple[str, ...]) -> None:
     assert_adopted(machine, service)
 
 
@@ -72,7 +72,7 @@ def test_with_a_subgroup_nothing_has_to_be_written_to_the_cgroup_tree(
 
 @pytest.mark.parametrize("service", ["ProtectControlGroups=yes"])
 @pytest.mark.machines(Spec("bookworm"))
-def test_without_one_the_remedy_is_named(machine: Machine, service: str) -> None:
+def test_without_a_subgroup_the_error_has_a_remedy(machine: Machine, service: str) -> None:
     machine.install_unit("web.service", unit(TRAP, service=(service,)))
     machine.expect_journal("cannot leave the cgroup of web.service for the container's sake: Read-only file system")
 
@@ -128,8 +128,8 @@ def test_the_service_manager_may_reload_and_reexecute(machine: Machine, own: str
 
 
 @pytest.mark.parametrize(("delegate", "hint"), [("-p Delegate=yes", ""), ("", "--property=Delegate=yes")])
-def test_a_transient_unit_is_as_good(machine: Machine, delegate: str, hint: str) -> None:
-    """No generator sees it, so it has to be said on the command line."""
+def test_a_transient_unit_is_adopted(machine: Machine, delegate: str, hint: str) -> None:
+    """No generator sees a transient unit, so Delegate= must be on the command line."""
     run = "/usr/local/bin/systemd-docker run --rm --name web busybox:musl sh -c 'echo hello; exec sleep 300'"
     machine.run(f"systemd-run --quiet -p Type=notify -p NotifyAccess=all {delegate} --unit=transient {run}")
 

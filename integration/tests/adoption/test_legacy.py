@@ -1,7 +1,7 @@
-"""cgroup v1 as systemd mounts it where it has the kernel for itself: controllers share hierarchies there, and a
-release agent tells it that a cgroup is empty.
+"""cgroup v1 as systemd mounts it on a kernel of its own: controllers share hierarchies, and a release agent tells
+systemd of empty cgroups.
 
-Machines that share the host's kernel have neither. Everything takes ten times as long here: a test is a whole story.
+Machines that share the host's kernel have neither. These here are ten times slower, so a test checks much at once.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def test_controllers_that_share_a_hierarchy_are_named_in_any_order(machine: Mach
     assert machine.show("web", "Result") == "success"
 
 
-def test_nobody_is_taken_out_of_a_limit_of_the_other_controller(machine: Machine) -> None:
+def test_no_process_is_taken_out_of_a_limit_of_the_other_controller(machine: Machine) -> None:
     options = "--rm --name web --cpus 0.5"
     machine.expect_journal("would lose its limits cpu.cfs_quota_us '50000'")
     machine.install_unit("web.service", unit(TRAP, own=f"{MOVE} -c cpuacct", options=options, service=PATIENT))
@@ -82,14 +82,14 @@ def test_the_containers_limits_hold_and_the_units_above_them(machine: Machine) -
     assert machine.show("web", "Result") == "success"
 
 
-def test_we_stay_the_main_process_that_systemd_waits_for(machine: Machine) -> None:
-    """It waits for nobody else in a delegated unit: what the release agent says may be wrong there."""
+def test_systemd_docker_stays_the_main_process_that_systemd_waits_for(machine: Machine) -> None:
+    """systemd waits for no other process of a delegated unit, as release agents are not reliable there."""
     machine.install_unit("web.service", unit("trap 'exit 7' TERM; sleep 600 & wait", service=PATIENT))
     machine.run("systemctl start web")
     assert "systemd-docker" in machine.run("ps -o args= -p $(systemctl show -P MainPID web)")
     poll(
         lambda: any("with cgroup v1 alone" in line for line in lines(machine, "systemd-docker")),
-        what="the wrapper to say why",
+        what="the log line with the reason",
         timeout_sec=120,
     )
 

@@ -1,7 +1,6 @@
-"""What needs real cgroup controllers: limits at both levels, delegation, OOM, and the service manager's own doings.
+"""Limits with real controllers: the container's, the unit's above them, delegation, OOM, systemctl set-property.
 
-All of it on a machine with a kernel of its own, where everything takes ten times as long as elsewhere: a test is a
-whole story here.
+Machines with a kernel of their own are ten times slower, so a test checks much at once.
 """
 
 from __future__ import annotations
@@ -29,24 +28,24 @@ LISTENS = (
     "mkfifo /ask /answer; trap 'exit 0' TERM; "
     'while true; do line=$(head -n 1 /ask); sh -c "$line"; echo $? >/answer; done'
 )
-"""A payload that runs what it is asked to, for ask(): an exec'd process would cost as much as another container. Its
-children wait, and not the shell itself, which may miss a signal that comes just before it begins to."""
+"""A payload that runs the commands of ask(): docker exec would cost as much as another container. A child waits for
+them, because the shell itself may miss a signal that comes just before it waits."""
 
 
 FORKS = "(for i in $(seq 30); do sleep 1 & done; wait); status=$?; sleep 2; exit $status"
-"""It ends when those that it could start have ended: while they live nobody else here can fork either."""
+"""Ends when all children have ended: until then no other process of the container can fork either."""
 
 BURNS = "timeout 2 sh -c 'while :; do :; done'"
 
 
 def ask(machine: Machine, command: str) -> int:
-    """Let a payload of LISTENS run it; its exit status."""
+    """Let a payload of LISTENS run a command; return its exit status."""
     return int(tell(machine, command, "cat answer"))
 
 
 def tell(machine: Machine, command: str, then: str = "true") -> str:
-    """Let a payload of LISTENS run it, which may be its end; what then prints."""
-    wait = f"cd /proc/{leader(machine)}/root; until [ -p answer ]; do :; done"  # it may have begun this very moment
+    """Let a payload of LISTENS run a command, which may kill it; return the output of the command then."""
+    wait = f"cd /proc/{leader(machine)}/root; until [ -p answer ]; do :; done"  # the payload may just have started
     return machine.run(f"{wait}; cat >ask; {then}", stdin=f"{command}\n".encode())
 
 
@@ -55,7 +54,7 @@ OPENS_FORBIDDEN = "mknod /fuse c 10 229; dd if=/fuse count=0 2>&1 | grep 'Operat
 
 
 def throttled(machine: Machine, cgroup: str) -> int:
-    """How often it was denied the processor."""
+    """Return how often a cgroup was throttled."""
     return int(machine.run(f"sed -n 's/^nr_throttled //p' /sys/fs/cgroup{cgroup}/cpu.stat"))
 
 
@@ -100,7 +99,7 @@ def test_a_cell_of_the_matrix_with_controllers(machine: Machine, words: str) -> 
 
 
 @pytest.mark.long
-def test_the_service_manager_does_as_it_likes_while_the_container_runs(machine: Machine) -> None:
+def test_operations_of_systemd_leave_limits_in_force(machine: Machine) -> None:
     note = "/bin/sh -c 'cat /proc/self/cgroup >>/run/%N-{}'"
     hooks = (
         f"ExecStartPost={note.format('post')}",
@@ -142,8 +141,8 @@ def test_the_service_manager_does_as_it_likes_while_the_container_runs(machine: 
         ("kill", "failed", "oom-kill"),
     ],
 )
-def test_oom_in_the_container_is_what_the_policy_says(machine: Machine, policy: str, state: str, result: str) -> None:
-    """Without OOMPolicy= a delegated unit goes on: systemd.service(5). "kill" kills us, so the container stays."""
+def test_oom_in_the_container_obeys_the_policy(machine: Machine, policy: str, state: str, result: str) -> None:
+    """Without OOMPolicy= a delegated unit stays active, see systemd.service(5). "kill" kills systemd-docker, too."""
     policies = (f"OOMPolicy={policy}",) if policy else ()
     service = (*PATIENT, *policies, f"ExecStopPost=cp {CGROUP}/memory.events /run/web-events")
     machine.install_unit("web.service", unit(LISTENS, options="--rm --name web -m 40m", service=service))
@@ -163,9 +162,9 @@ def test_oom_in_the_container_is_what_the_policy_says(machine: Machine, policy: 
 
 
 @pytest.mark.long
-def test_a_payload_that_eats_too_much_is_told_of_by_the_engine_and_the_unit(machine: Machine) -> None:
+def test_the_engine_and_the_unit_report_a_payload_killed_for_its_memory(machine: Machine) -> None:
     eats = f"sleep 1; exec {EATS.format('100M')}"
-    # .State.OOMKilled, its word for it, the engine does not always have: of that and of the end it learns separately.
+    # The engine does not always set .State.OOMKilled: it learns of that and of the end separately.
     machine.tolerate_journal("'web' ran out of memory and was killed")
     machine.install_unit("web.service", unit(eats, options="--name web -m 40m", service=PATIENT))
     machine.run("systemctl start web")
@@ -227,7 +226,7 @@ def test_without_delegation_limits_are_the_units_or_the_start_is_refused(machine
 
 
 @pytest.mark.long
-def test_without_delegation_the_service_manager_does_as_it_likes(machine: Machine) -> None:
+def test_without_delegation_operations_of_systemd_leave_limits_in_force(machine: Machine) -> None:
     hooks = ("ExecStartPost=true", "ExecReload=true", "ExecStop=true", "Delegate=no", "OOMPolicy=continue")
     machine.install_unit("web.service", unit(LISTENS, service=(*PATIENT, *hooks)))
     machine.run("systemctl start web")
@@ -241,7 +240,7 @@ def test_without_delegation_the_service_manager_does_as_it_likes(machine: Machin
 
 
 @pytest.mark.long
-def test_a_transient_unit_is_told_of_delegate(machine: Machine) -> None:
+def test_a_transient_unit_gets_a_hint_about_delegate(machine: Machine) -> None:
     options = "--quiet --unit=web --property=Type=notify --property=NotifyAccess=all --property=TimeoutStartSec=240"
     command = f"busybox:musl sh -c {shlex.quote(TRAP)}"
 

@@ -1,4 +1,6 @@
-"""The engine contract, which the unit tests' fake engine is held to, held to the real engines."""
+"""Real engines keep the contract that the fake engine of the unit tests keeps: tests/engine_contract.py.
+
+The one module here that imports from tests/."""
 
 from __future__ import annotations
 
@@ -36,5 +38,5 @@ def test_recorded_answers_have_the_fields_of_real_ones(answer: str, machine: Mac
 
     assert recorded.keys() <= real.keys()
     for name, value in recorded.items():
-        # A list that has nothing in it may be null: it is a slice of Go's.
+        # An empty list may be null: Go writes an empty slice so.
         assert value is None or real[name] is None or isinstance(real[name], type(value)), name

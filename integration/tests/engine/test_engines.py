@@ -1,4 +1,4 @@
-"""Engines that are set up otherwise: another runtime, user namespaces."""
+"""Engines with another setup: other runtimes, user namespaces, rootless engines, units of a user's manager."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ bundle=$(printf '%s\n' "$@" | sed -n '/^--bundle$/{n;p}')
 [ ! "$bundle" ] || sed -i -E 's#("cgroupsPath":")[^"]*/([0-9a-f]{64})#\1/\2#' "$bundle/config.json"
 exec runc "$@"
 """
-"""A runtime that makes the container's cgroup elsewhere than the engine says."""
+"""A runtime that makes the container's cgroup elsewhere than the engine asked."""
 
 CRUN = {"crun": {"path": "/usr/bin/crun"}}
 
@@ -49,7 +49,7 @@ def assert_adopted(machine: Machine, way: str, own: str, flag: str) -> None:
 
 @pytest.mark.parametrize("own", ["", "--adopt=move"])
 def test_another_runtime_is_the_containers_own(machine: Machine, own: str) -> None:
-    """With the systemd driver there is no way past it then, but for moving."""
+    """With the systemd driver, such a container can only be moved."""
     machine.write("/usr/local/bin/other", '#!/bin/sh\nexec runc "$@"\n', mode="755")
     configure(machine, runtimes=OTHER)
 
@@ -75,7 +75,7 @@ def test_a_container_that_is_not_where_it_should_be_does_not_run_on(machine: Mac
 
 @pytest.mark.machines(Spec("trixie", "cgroupfs", "hybrid"))
 def test_crun_works_with_the_cgroupfs_driver(machine: Machine) -> None:
-    """With cgroup v2 it wants controllers, which nspawn's machines do not have."""
+    """With cgroup v2 it needs controllers, which machines of nspawn do not have."""
     configure(machine, runtimes=CRUN)
 
     assert_adopted(machine, "parent", "", "--runtime crun")
@@ -118,12 +118,12 @@ TimeoutStartSec=300
 Environment=PATH=/usr/sbin:/usr/bin:/sbin:/bin
 ExecStart=/usr/share/docker.io/contrib/dockerd-rootless.sh --iptables=false $ARGUMENTS
 """
-"""What dockerd-rootless-setuptool.sh makes, as far as it is needed."""
+"""The part of dockerd-rootless-setuptool.sh's unit that is needed."""
 
 USERS_UNIT = "/user.slice/user-1000.slice/user@1000.service/app.slice/web.service"
 
 AS_SYSTEMS = "setpriv --reuid=1000 --regid=1000 --init-groups env HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000"
-"""A user, who speaks to the system's engine; and to one of their own."""
+"""Run commands as the user: with the system's engine; with the user's own."""
 
 AS_USER = f"{AS_SYSTEMS} DOCKER_HOST=unix:///run/user/1000/docker.sock"
 
@@ -157,7 +157,7 @@ def test_a_users_own_engine_is_for_the_users_units_only(own_machine: Machine) ->
 
 
 def test_the_systems_engine_runs_containers_in_a_users_units(own_machine: Machine) -> None:
-    """As somebody else than the user, whose manager may not signal them: the engine does."""
+    """The container runs as root, which the user's manager may not signal: the engine does."""
     machine = own_machine
     machine.run("useradd --create-home --groups docker user; loginctl enable-linger user")
     machine.run("systemctl start user@1000")
@@ -184,7 +184,7 @@ def test_the_systems_engine_runs_containers_in_a_users_units(own_machine: Machin
 
 @pytest.mark.machines(Spec("trixie"), Spec("bookworm"))
 def test_a_users_own_engine_without_cgroups_is_refused(own_machine: Machine) -> None:
-    """What comes of one that is told to use cgroupfs: its containers are in its own unit's cgroup."""
+    """With cgroupfs, a rootless engine's containers are in the cgroup of the engine's own unit."""
     machine = own_machine
     users_engine(machine, "--exec-opt native.cgroupdriver=cgroupfs")
     users_unit(machine, unit(TRAP, service=("Delegate=yes",)))
@@ -261,7 +261,7 @@ def test_a_users_own_engine_has_limits_at_both_levels_where_it_has_controllers(o
 
 
 def eats(machine: Machine, size: str) -> int:
-    """The exit status of an exec'd process that does."""
+    """Let an exec'd process take memory; return its exit status."""
     return machine.attempt(f"{AS_USER} docker exec web {EATS.format(size)}").returncode
 
 
@@ -271,7 +271,7 @@ def users_unit(machine: Machine, text: str) -> None:
 
 
 def users_engine(machine: Machine, arguments: str = "") -> None:
-    """A user with a manager, and in it an engine with busybox:musl."""
+    """Make a user with a manager, and in that an engine with busybox:musl."""
     machine.run("test -e /dev/fuse || mknod /dev/fuse c 10 229; chmod 666 /dev/net/tun /dev/fuse")
     machine.run("useradd --create-home user; loginctl enable-linger user; systemctl start user@1000")
     machine.write("/home/user/.config/systemd/user/docker.service", ROOTLESS)

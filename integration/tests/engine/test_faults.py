@@ -1,4 +1,4 @@
-"""Every row of the fault table."""
+"""Each row of tables.faults: do what it says to a running unit, and compare what follows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 LINES_BETWEEN = 10
-"""How many lines the journal has before a fault, and has to have more of where the unit goes on."""
+"""The number of lines in the journal before a fault, and of further lines after it if the unit is still active."""
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
@@ -56,7 +56,7 @@ ExecStart=/usr/local/bin/systemd-docker run --rm --name end-%i busybox:musl sh -
 
 @pytest.mark.parametrize("fault", EXITS, ids=str)
 def test_an_exit(machine: Machine, fault: Fault) -> None:
-    """An end is the main process's as well: with the same status, or by the same signal."""
+    """The main process ends like the payload: with the same status, or by the same signal."""
     machine.install_unit("end@.service", ENDS)
     units = [f"end@{code}.service" for code in fault.exits]
     machine.run(f"systemctl start --wait {' '.join(units)} || true")
@@ -76,7 +76,7 @@ def test_an_exit(machine: Machine, fault: Fault) -> None:
 
 
 def prepare(machine: Machine, fault: Fault) -> None:
-    """The unit's file, and everything around it; the unit has not been started yet."""
+    """Install the unit and set up the engine for a row; the unit is not started yet."""
     if fault.says:
         machine.expect_journal(fault.says)
     for pattern in fault.tolerates:
@@ -91,7 +91,7 @@ def prepare(machine: Machine, fault: Fault) -> None:
 
 
 def strike(machine: Machine, fault: Fault) -> None:
-    """Start the unit, do what the row says, and hold what has come of it to the row."""
+    """Start the unit, do what the row says, and compare the result with the row."""
     after = f"'--after-cursor={cursor(machine)}'"
     machine.run("systemctl start web")
     if fault.is_logged:
@@ -120,20 +120,20 @@ def do(machine: Machine, fault: Fault, before: tuple[str, str]) -> None:
         if fault.reboot == "clean":
             assert_the_unit_stopped_before_the_engine(machine)
     else:
-        # Its guard is the younger one.
+        # The guard is younger.
         wrapper = min(map(int, wrappers(machine).split()))
         machine.run(f"WRAPPER={wrapper} LEADER={before[1]}; {fault.do}", timeout_sec=90)
 
 
 def assert_the_unit_stopped_before_the_engine(machine: Machine) -> None:
-    """In the journal of the boot before."""
+    """Look into the journal of the previous boot."""
     said = machine.run("journalctl --boot=-1 --output=cat _PID=1").splitlines()
     stopped = [line for line in said if line.startswith(("Stopped web.service", "Stopping docker.service"))]
     assert [line.split()[1].rstrip(".") for line in stopped[-2:]] == ["web.service", "docker.service"]
 
 
 def go_on(machine: Machine, fault: Fault, after: str) -> None:
-    """What is active is well: it writes, its main process is one of its own, and it can be stopped."""
+    """Check that an active unit works: it writes lines, and its main process is the leader or systemd-docker."""
     if fault.is_logged:
         so_far = len(numbers(machine, after))
         poll(lambda: len(numbers(machine, after)) >= so_far + LINES_BETWEEN, what="more lines")
@@ -141,7 +141,7 @@ def go_on(machine: Machine, fault: Fault, after: str) -> None:
 
 
 def note(machine: Machine, fault: Fault, before: tuple[str, str], after: str) -> Found:
-    """For the table."""
+    """Stop the unit if it is active, and note the result for the table."""
     now = (state(machine), change(before, container(machine)))
     if now[0].startswith("active"):
         assert machine.run("systemctl stop web; systemctl show -P Result web") == "success"
@@ -152,7 +152,7 @@ def note(machine: Machine, fault: Fault, before: tuple[str, str], after: str) ->
 
 
 def cursor(machine: Machine) -> str:
-    """Where the journal ends."""
+    """Return the cursor of the end of the journal."""
     return machine.run("journalctl --sync; journalctl --lines=0 --show-cursor --quiet").removeprefix("-- cursor: ")
 
 
@@ -163,7 +163,7 @@ def state(machine: Machine, unit: str = "web.service") -> str:
 
 
 def container(machine: Machine) -> tuple[str, str]:
-    """(id, leader) of the unit's container, leader "0" where it does not run; ("", "") where there is none."""
+    """Return (id, leader) of the unit's container: leader "0" if it does not run, ("", "") without a container."""
     find = "docker ps --all --quiet --no-trunc --filter label=systemd-docker.unit=web.service"
     found = machine.attempt(f"docker inspect --format '{{{{.Id}}}} {{{{.State.Pid}}}}' $({find})").stdout.split()
     return (found[0], found[1]) if len(found) == 2 else ("", "")
@@ -180,25 +180,25 @@ def change(before: tuple[str, str], now: tuple[str, str]) -> str:
 
 
 def wrappers(machine: Machine) -> str:
-    """PIDs of the unit that are not the container's."""
+    """Return the PIDs of the unit that are not the container's."""
     unit = f"/sys/fs/cgroup/{'' if machine.spec.hierarchy == 'unified' else 'systemd/'}system.slice/web.service"
     return machine.run(f"cat {unit}/cgroup.procs {unit}/supervisor/cgroup.procs 2>/dev/null || true")
 
 
 def numbers(machine: Machine, after: str) -> list[int]:
-    """What the payload has written, as the journal has it."""
+    """Return the numbers that the payload has written, from the journal."""
     machine.run("journalctl --sync")
     lines = machine.run(f"journalctl --unit=web --output=cat {after} SYSLOG_IDENTIFIER=web").splitlines()
     return [int(line) for line in lines if line.isdecimal()]
 
 
 def breaks(lines: Sequence[int]) -> list[tuple[int, int]]:
-    """Where the next line is not the next number."""
+    """Return the pairs of lines that are not consecutive numbers."""
     return [(one, other) for one, other in itertools.pairwise(lines) if other not in (1, one + 1)]
 
 
 def gaps(lines: Sequence[int]) -> tuple[int, int]:
-    """(numbers that are missing, numbers that come twice); a 1 is another start."""
+    """Return (missing numbers, repeated numbers); a 1 is another start."""
     lost = repeated = 0
     for one, other in itertools.pairwise(lines):
         if other != 1:

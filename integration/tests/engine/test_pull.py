@@ -1,4 +1,4 @@
-"""Images that are not there: pulled from a registry on the machine, while systemd waits and its status tells."""
+"""Missing images: pulled from a registry on the machine, with progress in the unit's status while systemd waits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ START_TIMEOUT_SEC = 5
 
 @pytest.fixture(scope="module", autouse=True)
 def tree(machine: Machine) -> None:
-    """What is in the image: a shell, and what cannot be compressed."""
+    """Make the image's contents: a shell, and bytes that cannot be compressed."""
     machine.copy(Path(registry_room.__file__), "/srv/registry.py")
     archive = images.busybox(machine.spec.suite).read_bytes()
     machine.run("mkdir -p /srv/tree; tar -C /srv/tree -x", stdin=archive)
@@ -38,7 +38,7 @@ def tree(machine: Machine) -> None:
 
 @pytest.fixture
 def gone(machine: Machine) -> Iterator[None]:
-    """Afterwards the image is as it was before: not there."""
+    """Remove the image after the test."""
     yield
     machine.attempt("systemctl stop web registry")
     machine.attempt(f"docker rmi --force {IMAGE}")
@@ -64,7 +64,7 @@ def test_a_slow_pull_shows_how_far_it_is_and_outlives_the_timeout(machine: Machi
     install(machine, f"TimeoutStartSec={START_TIMEOUT_SEC}")
 
     machine.run("systemctl start --no-block web")
-    child = poll(lambda: machine.attempt("pgrep -f '[r]eport_pull'").stdout.strip(), what="who pulls")
+    child = poll(lambda: machine.attempt("pgrep -f '[r]eport_pull'").stdout.strip(), what="the process that pulls")
     assert "NOTIFY_SOCKET" not in machine.run(f"cat /proc/{child}/environ")
 
     shown = re.compile(rf"Pulling {re.escape(IMAGE)}: (\d+)% \([\d.]+/[\d.]+ MB\)")
@@ -94,7 +94,7 @@ def test_only_bytes_that_move_extend_the_timeout(machine: Machine, recorder: Rec
 
     poll(lambda: len(extensions(recorder)) >= 2, what="extensions")
     machine.run("systemctl kill --signal=STOP registry")
-    # What was on its way arrives; a client of the registry then has nothing, however long it waits.
+    # Bytes on their way still arrive; after that the registry sends nothing.
     machine.run("sleep 1")
     before = extensions(recorder)
     machine.run("sleep 2")

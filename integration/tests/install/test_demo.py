@@ -1,4 +1,4 @@
-"""`integration/demo` keeps its promises; it checks by itself that the container is the service and leaves nothing."""
+"""`integration/demo` works in a machine and on a host; it checks by itself that the container is the service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 PACKAGE = Path(__file__).parents[2]
 
 FILES = ("__init__.py", "demo.py", "harness/__init__.py", "harness/polling.py")
-"""What the demonstration is made of."""
+"""The files of the demonstration."""
 
 
 def test_the_demonstration_shows_the_service_and_leaves_nothing(
@@ -41,7 +41,7 @@ def test_on_a_host_it_needs_python_alone(machine: Machine) -> None:
     assert "nothing is left" in shown
 
 
-def test_on_a_host_without_an_engine_it_says_so(own_machine: Machine) -> None:
+def test_on_a_host_without_an_engine_it_fails_with_the_reason(own_machine: Machine) -> None:
     for name in FILES:
         own_machine.copy(PACKAGE / name, f"/root/checkout/integration/{name}")
     own_machine.run("systemctl stop docker.service docker.socket")

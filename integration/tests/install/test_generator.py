@@ -1,4 +1,4 @@
-"""systemd-docker-generator under the real systemd: what `systemctl` shows of units after a reload."""
+"""systemd-docker-generator under a real systemd: the properties of units after a reload."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ DROP_IN = "0-systemd-docker-delegate.conf"
 
 
 def delegate(machine: Machine, unit: str) -> tuple[str, str]:
-    """(Delegate=, DelegateSubgroup=) in force; the latter is "" where systemd does not know it."""
+    """Return (Delegate=, DelegateSubgroup=) in force; the latter is "" where systemd has no such setting."""
     return machine.show(unit, "Delegate"), machine.show(unit, "DelegateSubgroup")
 
 
 def delegated(machine: Machine) -> tuple[str, str]:
-    """What the generator's drop-in is to make of a unit here."""
+    """Return what the generator's drop-in must set on this machine."""
     version = int(machine.run("systemctl --version").split()[1])
     return "yes", "supervisor" if version >= 254 else ""
 
@@ -50,7 +50,7 @@ def test_a_template_is_delegated_and_its_instance_may_still_decide(machine: Mach
     assert machine.show("many@mine.service", "Delegate") == "no"
 
 
-def test_the_units_we_install_bring_their_own(machine: Machine) -> None:
+def test_the_installed_units_bring_their_own(machine: Machine) -> None:
     for unit in ("hello-world.service", "docker@hello-world.service"):
         assert machine.show(unit, "Delegate") == "yes"
         assert DROP_IN not in machine.show(unit, "DropInPaths")
@@ -73,7 +73,7 @@ def test_a_broken_unit_stops_neither_the_reload_nor_the_other_units(machine: Mac
     assert delegate(machine, "whole.service") == delegated(machine)
 
 
-def test_a_dry_run_tells_what_the_next_reload_will_write(machine: Machine) -> None:
+def test_a_dry_run_prints_what_the_next_reload_will_write(machine: Machine) -> None:
     machine.install_unit("dry.service", GO_HELLO_WORLD)
     generator = "/usr/local/lib/systemd/system-generators/systemd-docker-generator"
 

@@ -1,4 +1,4 @@
-"""Unit files as systemd reads them, held against the rooms that imitate it: unitfile and generator.load_path."""
+"""systemd reads unit files and drop-ins as the product's sd.unit_file and generator.load_path do."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ DROP_INS = [
 
 
 @pytest.mark.parametrize("line", COMMAND_LINES)
-def test_systemd_splits_a_command_line_as_we_do(machine: Machine, line: str) -> None:
+def test_systemd_splits_command_lines_as_sd_unit_file_does(machine: Machine, line: str) -> None:
     program = f"/usr/bin/python3 -c '{PRINT_ARGUMENTS}'"
     text = f"[Service]\nType=oneshot\nStandardOutput=truncate:/run/words\nExecStart={program} {line}\n"
     machine.install_unit("words.service", text)
@@ -66,7 +66,7 @@ def test_systemd_splits_a_command_line_as_we_do(machine: Machine, line: str) -> 
     assert json.loads(machine.run("cat /run/words; rm /run/words")) == list(command.arguments[2:])
 
 
-def test_systemd_reads_drop_ins_in_our_order(machine: Machine) -> None:
+def test_systemd_reads_drop_ins_in_the_order_of_load_path(machine: Machine) -> None:
     machine.install_unit("a-b@.service", "[Service]\nExecStart=/bin/true\n")
     for path in DROP_INS:
         machine.write(path, "[Service]\nNice=1\n")
@@ -76,9 +76,9 @@ def test_systemd_reads_drop_ins_in_our_order(machine: Machine) -> None:
 
     root = str(machine.path("/")).rstrip("/")
     load_path = read_load_path([f"{root}{directory}" for directory in LOAD_PATH])
-    ours = [drop_in.path.removeprefix(root) for drop_in in drop_ins_of(load_path, "a-b@c.service")]
+    read = [drop_in.path.removeprefix(root) for drop_in in drop_ins_of(load_path, "a-b@c.service")]
     remove = (
         f"rm {shlex.join(DROP_INS)}; rmdir --ignore-fail-on-non-empty $(dirname {shlex.join(DROP_INS)} | sort -u)"
     )
     machine.run(f"{remove}; systemctl daemon-reload")
-    assert ours == shown
+    assert read == shown

@@ -1,4 +1,4 @@
-"""A container's health and the Status: line: what is shown, what becomes of an unhealthy one, what rest forgets."""
+"""A container's health: in the unit's status, --health-on-failure=, and across re-execution of systemd-docker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from integration.words.waiting import wait_until
 pytestmark = pytest.mark.integration
 
 RESTING_RSS_LIMIT_KB = 11.5 * 1024
-"""Of a wrapper that waits for news of its container's health, or for what it says; half a MB more than without."""
+"""Of a systemd-docker that waits for changes of health, or for notifications; half a MB more than without."""
 
 
 def test_unhealthy_is_visible_and_healthy_again_too(machine: Machine) -> None:
@@ -74,12 +74,12 @@ def test_systemd_restarts_what_was_killed_for_its_health(machine: Machine) -> No
     )
 
 
-def wait_until_it_rests(machine: Machine) -> str:
-    """Until the wrapper has executed itself again and forgotten all that it was not told to remember; its PID."""
+def wait_until_re_executed(machine: Machine) -> str:
+    """Wait until systemd-docker has executed itself again; return its PID."""
     pid = wrapper(machine)
     poll(
         lambda: machine.attempt(f"grep -q SYSTEMD_DOCKER_RESUME= /proc/{pid}/environ").returncode == 0,
-        what="the wrapper to rest",
+        what="systemd-docker to execute itself again",
     )
     return pid
 
@@ -88,13 +88,13 @@ def rss_kb(machine: Machine, pid: str) -> int:
     return int(machine.run(f"grep VmRSS /proc/{pid}/status").split()[1])
 
 
-def test_a_wrapper_that_waits_for_news_of_its_containers_health_rests_and_rests_again(machine: Machine) -> None:
+def test_changes_of_health_arrive_across_re_executions(machine: Machine) -> None:
     options = f"--rm --init --name web {HEALTHCHECK} --health-start-period 60s"
     machine.install_unit("web.service", unit("exec sleep 60", options=options, own="--sdnotify=healthy"))
     machine.expect_journal("container 'web' is unhealthy, ignoring")
     machine.run("systemctl start --no-block web")
     poll(lambda: machine.attempt("docker inspect web").returncode == 0, what="the container")
-    pid = wait_until_it_rests(machine)
+    pid = wait_until_re_executed(machine)
     poll(lambda: rss_kb(machine, pid) < RESTING_RSS_LIMIT_KB, what="it to have forgotten")
     assert machine.show("web", "StatusText").endswith(" (starting)")
 
@@ -109,12 +109,12 @@ def test_a_wrapper_that_waits_for_news_of_its_containers_health_rests_and_rests_
     assert machine.run("systemctl stop web; systemctl show -P Result web") == "success"
 
 
-def test_a_wrapper_that_rests_says_ready_when_the_container_is_healthy(machine: Machine) -> None:
+def test_ready_follows_health_after_re_execution(machine: Machine) -> None:
     options = f"--rm --init --name web {HEALTHCHECK} --health-start-period 60s"
     machine.install_unit("web.service", unit("exec sleep 60", options=options, own="--sdnotify=healthy"))
     machine.run("systemctl start --no-block web")
     poll(lambda: machine.attempt("docker inspect web").returncode == 0, what="the container")
-    wait_until_it_rests(machine)
+    wait_until_re_executed(machine)
     assert machine.show("web", "ActiveState") == "activating"
 
     machine.run("docker exec web touch /well")
@@ -123,13 +123,13 @@ def test_a_wrapper_that_rests_says_ready_when_the_container_is_healthy(machine: 
     poll(lambda: machine.show("web", "StatusText").endswith("(healthy)"), what="the status to follow")
 
 
-def test_a_wrapper_that_rests_knows_what_the_container_said(machine: Machine) -> None:
+def test_the_containers_status_survives_re_execution(machine: Machine) -> None:
     options = f"--rm --init --name web {HEALTHCHECK} {HOST_TOOLS}"
     command = "touch /well; systemd-notify --ready --status=serving; exec sleep 60"
     machine.install_unit("web.service", unit(command, options=options, own="--notify"))
     machine.expect_journal("container 'web' is unhealthy, ignoring")
     machine.run("systemctl start web")
-    wait_until_it_rests(machine)
+    wait_until_re_executed(machine)
 
     machine.run("docker exec web rm /well")
 
@@ -190,7 +190,7 @@ def test_the_status_of_a_container_that_says_nothing(machine: Machine) -> None:
         poll(lambda count=count: machine.show("web", "StatusText") == f"{steady} (restarted {count})", what=count)  # type: ignore[misc]
 
 
-def test_what_was_said_before_a_restart_is_not_shown_after_it(machine: Machine) -> None:
+def test_a_restart_clears_the_containers_status(machine: Machine) -> None:
     command = "trap 'systemd-notify --status=ending; exit 0' TERM; while true; do sleep 60 & wait; done"
     options = f"--rm --name web {HOST_TOOLS}"
     machine.install_unit(
@@ -198,7 +198,7 @@ def test_what_was_said_before_a_restart_is_not_shown_after_it(machine: Machine) 
     )
     machine.run("systemctl start web; docker exec web systemd-notify --status=old")
 
-    # A manager that is busy acts on the old process's death when the new one has spoken already.
+    # A busy manager handles the old process's death after the new process's first notification.
     machine.run("for _ in 1 2 3 4 5 6 7 8; do systemctl daemon-reload; done & docker restart web; wait")
 
     poll(lambda: machine.show("web", "StatusText") == "up (restarted once)", what="the new status")
@@ -223,7 +223,7 @@ def test_a_container_that_is_restarted_keeps_its_socket(machine: Machine) -> Non
 def test_health_that_changes_while_the_engine_is_away(machine: Machine) -> None:
     if int(machine.run("docker version --format '{{.Server.Version}}'").split(".")[0]) < 26:
         pytest.skip("engine 20.10 probes no container that ran when it was started")
-    # At the end of this module: it stays so. An engine that stops in the middle of a probe may not notice the end.
+    # Last in this module, because live-restore stays on. An engine that stops during a probe may miss its end.
     set_live_restore(machine, enabled=True)
     options = f"--rm --init --name web --stop-timeout 1 {HEALTHCHECK.replace('500ms', '2s')}"
     machine.install_unit(
@@ -232,7 +232,7 @@ def test_health_that_changes_while_the_engine_is_away(machine: Machine) -> None:
     machine.expect_journal("container 'web' is unhealthy, ignoring")
     machine.run("systemctl start web")
     before = leader(machine)
-    wait_until_it_rests(machine)
+    wait_until_re_executed(machine)
 
     for change, away in (("rm", "stop docker.socket docker"), ("touch", "restart docker")):
         state = "healthy" if change == "touch" else "unhealthy"

@@ -1,4 +1,4 @@
-"""The notification socket of a container: who may use it, what floods and garbage do, descriptors and barriers."""
+"""The notification socket of a container: permissions, floods, garbage, descriptors and barriers."""
 
 from __future__ import annotations
 
@@ -74,9 +74,7 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
 """
 
 
-def test_a_flood_reaches_systemd_as_a_trickle_and_does_not_keep_us_from_stopping(
-    machine: Machine, recorder: Recorder
-) -> None:
+def test_a_flood_reaches_systemd_as_a_trickle_and_does_not_delay_a_stop(machine: Machine, recorder: Recorder) -> None:
     machine.write("/srv/flood.py", FLOOD)
     options = f"--rm --init --name web {HOST_TOOLS}"
     text = recorder.unit("exec python3 /srv/flood.py", options=options, own="--sdnotify=container")
@@ -190,12 +188,12 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
 
 
 def holders(machine: Machine, name: str) -> set[str]:
-    """Whoever has the memfd of that name open."""
+    """Return the PIDs of the processes that have the memfd of that name open."""
     found = machine.run(f"find /proc/[0-9]*/fd -lname '/memfd:{name} *' 2>/dev/null || true")
     return {line.split("/")[2] for line in found.splitlines()}
 
 
-def test_descriptors_come_back_to_the_unit_and_to_nobody_else(machine: Machine) -> None:
+def test_descriptors_come_back_to_the_unit_and_to_no_other_process(machine: Machine) -> None:
     machine.write("/srv/keeps.py", KEEPS)
     options = f"--rm --init --name web {HOST_TOOLS}"
     service = ("FileDescriptorStoreMax=2",)

@@ -1,4 +1,4 @@
-"""When a unit is ready, and what its container may tell systemd: Podman's --sdnotify modes, datagram by datagram."""
+"""When a unit is ready, and which notifications of its container reach systemd: the --sdnotify modes of Podman."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 
 def environment(machine: Machine) -> list[str]:
-    """Of the container's first process, as far as it is about the service manager."""
+    """Return the variables of the container's first process that concern the service manager."""
     variables = machine.run(f"tr '\\0' '\\n' </proc/{leader(machine)}/environ").splitlines()
     return [variable for variable in variables if variable.startswith(("NOTIFY_", "WATCHDOG_", "LISTEN_"))]
 
@@ -123,7 +123,7 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
     for text in json.load(sys.stdin):
         sock.send(text.encode("latin-1"))
 """
-"""Says each text of a JSON list."""
+"""Sends each text of a JSON list."""
 
 
 def say(machine: Machine, texts: Sequence[str]) -> None:
@@ -134,7 +134,7 @@ PODMAN_PASSES = [
     "READY=1", "RELOADING=1", "STOPPING=1", "WATCHDOG=1", "WATCHDOG=trigger",
     "STATUS=a b=c", "ERRNO=2", "BUSERROR=org.freedesktop.DBus.Error.TimedOut", "MONOTONIC_USEC=123",
 ]  # fmt: skip
-"""conmon's list, src/conn_sock.c."""
+"""The list of conmon, src/conn_sock.c."""
 
 WE_PASS = [
     "VARLINKERROR=io.systemd.Oops", "EXIT_STATUS=3", "WATCHDOG_USEC=2000000", "EXTEND_TIMEOUT_USEC=1000000",
@@ -148,7 +148,7 @@ DROPPED = [
 ]  # fmt: skip
 
 
-def test_what_a_container_may_say_goes_on_and_nothing_else_does(machine: Machine, recorder: Recorder) -> None:
+def test_allowed_notifications_are_forwarded_and_no_others(machine: Machine, recorder: Recorder) -> None:
     machine.write("/srv/speaker.py", SPEAKER)
     options = f"--rm --init --name web {HOST_TOOLS}"
     machine.install_unit("web.service", recorder.unit("exec sleep 60", options=options, own="--sdnotify=container"))
@@ -165,7 +165,7 @@ def test_what_a_container_may_say_goes_on_and_nothing_else_does(machine: Machine
     assert recorder.datagrams() == [*first, *PODMAN_PASSES, *WE_PASS, *mixed]
 
 
-def test_what_we_say_ourselves_a_container_may_not(machine: Machine, recorder: Recorder) -> None:
+def test_a_container_may_not_send_what_systemd_docker_sends_itself(machine: Machine, recorder: Recorder) -> None:
     machine.write("/srv/speaker.py", SPEAKER)
     service = recorder.unit("exec sleep 60", options=f"--rm --init --name web {HOST_TOOLS}", own="--watchdog=payload")
     machine.install_unit("web.service", service + "Environment=WATCHDOG_USEC=5000000\n")
@@ -180,7 +180,7 @@ def test_what_we_say_ourselves_a_container_may_not(machine: Machine, recorder: R
 
 
 READY = [
-    # --sdnotify=, docker-run's options, what the container does when it is ready: before, it is not
+    # --sdnotify=, docker-run's options, the command with which the container becomes ready
     ("conmon", "", "true"),
     ("container", HOST_TOOLS, "systemd-notify --ready --no-block"),
     ("healthy", f"{HEALTHCHECK} --health-start-period 30s", "touch /well"),
@@ -188,7 +188,7 @@ READY = [
 
 
 @pytest.mark.parametrize(("sdnotify", "options", "ready"), READY, ids=[row[0] for row in READY])
-def test_a_unit_after_ours_starts_when_ours_is_ready(
+def test_a_unit_ordered_after_starts_when_the_first_is_ready(
     machine: Machine, sdnotify: str, options: str, ready: str
 ) -> None:
     delay = "sleep 1; " if sdnotify != "conmon" else ""
@@ -217,7 +217,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("own", "option", "said"), BAD)
-def test_without_a_healthcheck_125_says_so(machine: Machine, own: str, option: str, said: str) -> None:
+def test_without_a_healthcheck_the_start_fails_with_125(machine: Machine, own: str, option: str, said: str) -> None:
     machine.install_unit("web.service", unit("touch /tmp/ran", own=own, options=f"--rm --name web {option}"))
     machine.expect_journal(
         f"{said} needs a healthcheck, and neither the command line nor image 'busybox:musl' has one"

@@ -1,4 +1,4 @@
-"""WatchdogSec=: who keeps it quiet, and what happens to a container that hangs."""
+"""WatchdogSec=: what sends WATCHDOG=1, and what happens to a container that hangs."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_payload_that_stops_pinging_is_aborted_once_and_says_its_last(machine:
     machine.run("journalctl --sync")
     said = [record["MESSAGE"] for record in machine.journal("--unit=web", "--identifier=web")]
     assert said.count("aborted") == 1
-    # While it aborts a unit systemd takes no new main process, so of a leader's end it learns nothing.
+    # While systemd aborts a unit it accepts no new main process, so it does not learn of the leader's end.
     assert machine.show("web", "ExecMainStatus") == ("4" if kill_mode == "mixed" else "0")
     machine.run("systemctl reset-failed web")
 
@@ -137,7 +137,7 @@ def test_an_unhealthy_container_is_the_watchdogs(machine: Machine) -> None:
     poll(lambda: machine.show("web", "NRestarts") == "1", what="the restart")
 
 
-def test_a_healthcheck_that_runs_too_seldom_is_told_of(machine: Machine) -> None:
+def test_a_healthcheck_that_runs_too_seldom_gets_a_warning(machine: Machine) -> None:
     options = "--health-cmd true --health-interval 1m"
     machine.install_unit("web.service", watched("exec sleep 600", own="--watchdog=health", options=options))
     machine.expect_journal(r"the healthcheck runs every 60 s, which is too seldom for WatchdogSec=3, ignoring")
@@ -146,7 +146,7 @@ def test_a_healthcheck_that_runs_too_seldom_is_told_of(machine: Machine) -> None
 
 
 def test_a_payload_that_pings_goes_on_while_the_engine_is_away(machine: Machine) -> None:
-    # At the end of this module: it stays so.
+    # Last in this module, because live-restore stays on.
     set_live_restore(machine, enabled=True)
     command = "while true; do systemd-notify WATCHDOG=1 --status=$(cat /note); sleep 0.3; done"
     text = watched(f"echo before >/note; {command}", own="--watchdog=payload", options=HOST_TOOLS)

@@ -1,4 +1,4 @@
-"""The container's output, where it goes and what becomes of it on the way."""
+"""The container's output: bytes, priorities and fields in the journal, files, slow readers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.integration
 UNLIMITED = "LogRateLimitIntervalSec=0"
 
 RSS_LIMIT_KB = 20 * 1024
-"""Of a wrapper that is relaying: nothing of what passes through is kept."""
+"""Of a systemd-docker that relays output: it keeps none of it."""
 
 
 def raw_records(machine: Machine, **fields: str) -> list[dict[str, object]]:
-    """The journal since the test began; a message that is not text is a list of bytes.
+    """Return the journal since the test began; a message that is not text is a list of bytes.
 
-    Selected here: systemd 252's journalctl leaves out the first match where it has a cursor and matches.
+    Filtered here: systemd 252's journalctl leaves out the first match where it has a cursor and matches.
     """
     machine.run("journalctl --sync")
     output = machine.run(f"journalctl --all --output=json {shlex.quote(f'--after-cursor={machine.journal_cursor}')}")
@@ -98,29 +98,29 @@ def test_records_have_the_fields_of_dockers_driver(machine: Machine) -> None:
     machine.run("systemctl start web")
     wait_until(machine, "web", "inactive")
 
-    theirs = raw_records(machine, CONTAINER_NAME="driver")[0]
+    drivers = raw_records(machine, CONTAINER_NAME="driver")[0]
     everything = raw_records(machine, CONTAINER_NAME="web", _SYSTEMD_UNIT="web.service")
 
-    # The payload's two streams are two pipes to the engine, too: only within each of them is there an order.
+    # The payload's two streams are two pipes: there is an order within each of them only.
     assert [record["MESSAGE"] for record in everything if record["PRIORITY"] == "3"] == ["err"]
-    ours = [record for record in everything if record["PRIORITY"] == "6"]
-    wanted = {name for name in theirs if name.startswith(("CONTAINER_", "IMAGE_")) and "_LOG_" not in name}
-    assert wanted <= ours[0].keys()
-    assert (ours[0]["MESSAGE"], ours[0]["IMAGE_NAME"]) == ("out", theirs["IMAGE_NAME"])
-    parts = [record for record in ours if "CONTAINER_PARTIAL_ID" in record]
+    fields = [record for record in everything if record["PRIORITY"] == "6"]
+    wanted = {name for name in drivers if name.startswith(("CONTAINER_", "IMAGE_")) and "_LOG_" not in name}
+    assert wanted <= fields[0].keys()
+    assert (fields[0]["MESSAGE"], fields[0]["IMAGE_NAME"]) == ("out", drivers["IMAGE_NAME"])
+    parts = [record for record in fields if "CONTAINER_PARTIAL_ID" in record]
     assert [record["CONTAINER_PARTIAL_ORDINAL"] for record in parts] == ["1", "2", "3"]
     assert [record["CONTAINER_PARTIAL_LAST"] for record in parts] == ["false", "false", "true"]
     assert sum(len(str(record["MESSAGE"])) for record in parts) == 40_000
-    assert ours[-1]["MESSAGE"] == "end"
+    assert fields[-1]["MESSAGE"] == "end"
 
 
 SLOW = ("StandardOutput=file:/run/slow/pipe", "StandardError=journal")
-"""A pipe with a name: whoever reads it decides how fast."""
+"""Output to a named pipe, whose reader decides how fast it is read."""
 
 
 def slow_unit(machine: Machine, command: str, own: str = "") -> None:
     machine.run("mkdir -p /run/slow; rm -f /run/slow/*; mkfifo /run/slow/pipe")
-    # The unit's own open(2) of the pipe waits for a reader.
+    # systemd's open(2) of the pipe waits for a reader.
     machine.run("systemd-run --quiet --unit=reader sh -c 'exec 3</run/slow/pipe; exec sleep 1000'")
     machine.install_unit("web.service", unit(command, own=own, service=SLOW))
 
@@ -144,7 +144,7 @@ def test_a_slow_reader_slows_the_payload_and_costs_no_memory(machine: Machine, m
     machine.run("systemctl stop web reader; rm -r /run/slow")
 
 
-def test_with_drop_the_payload_never_waits_and_the_loss_is_told(machine: Machine) -> None:
+def test_with_drop_the_payload_never_waits_and_the_loss_is_logged(machine: Machine) -> None:
     slow_unit(machine, "seq 1 2000000; touch /done; sleep 1000", own="--log-overflow=drop")
     machine.expect_journal(r"\d+ lines \(\d+ bytes\) of the container's standard output were dropped")
     machine.run("systemctl start web")

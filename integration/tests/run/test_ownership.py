@@ -55,7 +55,7 @@ def start_stranger(machine: Machine) -> str:
 
 
 @pytest.mark.parametrize("make_image", [commit, label], ids=["commit", "LABEL"])
-def test_a_container_whose_image_carries_the_units_labels_is_a_strangers(
+def test_a_container_whose_image_carries_the_units_labels_is_not_the_units(
     make_image: type, machine: Machine, journal: Journal, web: None
 ) -> None:
     make_image(machine)

@@ -1,4 +1,4 @@
-"""Programs as they are, from Debian's packages, that speak to systemd by themselves: redis, Python, a shell."""
+"""Programs from Debian's packages that notify systemd by themselves: redis, Python, a shell."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ while True:
 
 @pytest.mark.parametrize("access", ["all", "main"])
 @pytest.mark.parametrize("kind", ["notify-reload", "notify"])
-def test_a_reload_is_over_when_the_payload_says_so(machine: Machine, kind: str, access: str) -> None:
+def test_a_reload_ends_with_the_payloads_notification(machine: Machine, kind: str, access: str) -> None:
     if kind == "notify-reload" and int(machine.run("systemctl --version").split()[1]) < 253:
         pytest.skip("Type=notify-reload is new in systemd 253")
     machine.write("/srv/reloads.py", RELOADS)

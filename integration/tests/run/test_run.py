@@ -1,4 +1,6 @@
-"""`systemd-docker run` as ExecStart=: what systemctl, the cgroup tree, the journal and docker show."""
+"""`systemd-docker run` as ExecStart=: what systemctl, the cgroup tree, the journal and docker show.
+
+The basic capabilities, and those without a module of their own."""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 
 IDLE_RSS_LIMIT_KB = 12 * 1024
-"""Of a wrapper whose container runs; the promise of the manual."""
+"""Of a systemd-docker whose container runs; the promise of the manual."""
 
 
 def test_a_unit_for_the_old_tool_works_word_for_word(machine: Machine, journal: Journal) -> None:
@@ -30,8 +32,8 @@ def test_a_unit_for_the_old_tool_works_word_for_word(machine: Machine, journal: 
     pid = leader(machine, "hello-world")
     assert re.search(rf"Main PID: {pid} \(sh\)", status), status
     assert cgroup_of(machine, pid).startswith("/system.slice/docker-hello-world.service/")
-    ours = wrapper(machine, "docker-hello-world.service")
-    assert "systemd-docker" in machine.run(f"cat /proc/{ours}/cmdline | tr '\\0' ' '")
+    supervisor = wrapper(machine, "docker-hello-world.service")
+    assert "systemd-docker" in machine.run(f"cat /proc/{supervisor}/cmdline | tr '\\0' ' '")
     poll(lambda: "hello world" in journal.lines("docker-hello-world"), what="the first line")
     stop_begin = time.monotonic()
     machine.run("systemctl stop docker-hello-world")
@@ -55,7 +57,7 @@ def test_the_template_runs_a_container_by_its_name(machine: Machine, journal: Jo
     poll(lambda: "hello world" in journal.lines("docker@hello-world"), what="the first line")
     machine.run("systemctl stop docker@hello-world")
     assert machine.show("docker@hello-world", "Result") == "success"
-    # systemd makes a slice for a template's instances, and keeps it.
+    # systemd makes a slice for a template's instances, and does not remove it.
     machine.run("systemctl stop system-docker.slice")
 
 
@@ -91,7 +93,7 @@ def test_a_signal_is_the_units(machine: Machine) -> None:
     machine.install_unit("web.service", unit("exec sleep 60", options="--rm --init --name web"))
     machine.run("systemctl start web")
 
-    # Who kills from inside may not live to see it.
+    # The exec'd shell may be killed with the container, so the command may fail.
     machine.attempt("docker exec web sh -c 'kill -SEGV $(pidof sleep)'")
 
     wait_until(machine, "web", "failed")
@@ -157,8 +159,8 @@ def test_a_stop_signal_of_the_containers_own_reaches_it_once(machine: Machine, j
 
 
 @pytest.mark.parametrize("main_pid", ["container", "wrapper"])
-def test_a_payload_that_does_not_stop_is_asked_once(machine: Machine, journal: Journal, main_pid: str) -> None:
-    """By systemd: its SIGCONT, which comes along, is how systemd-docker knows."""
+def test_a_payload_that_does_not_stop_gets_one_signal(machine: Machine, journal: Journal, main_pid: str) -> None:
+    """systemd sends the signal; systemd-docker knows by the SIGCONT that follows, and sends no second one."""
     command = "trap 'echo asked' TERM; echo listening; while true; do sleep 0.1; done"
     options = "--rm --name web --stop-timeout 1"
     machine.install_unit("web.service", unit(command, options=options, own=f"--main-pid={main_pid}"))
@@ -183,7 +185,7 @@ def test_a_payload_that_takes_its_time_to_stop_gets_it(machine: Machine, journal
     assert "done" in journal.lines("web", "web")
 
 
-def test_without_notify_access_all_the_wrapper_stays_the_main_process(machine: Machine, journal: Journal) -> None:
+def test_without_notify_access_all_systemd_docker_stays_the_main_process(machine: Machine, journal: Journal) -> None:
     machine.install_unit("web.service", unit(TRAP, service=("NotifyAccess=main",)))
 
     machine.run("systemctl start web")
@@ -206,7 +208,7 @@ def test_types_without_notification_work(machine: Machine, journal: Journal, kin
 
 
 @pytest.mark.parametrize("own", ["--notify", "-n", "--sdnotify=container"])
-def test_the_payload_says_when_it_is_ready(machine: Machine, own: str) -> None:
+def test_the_payload_notifies_that_it_is_ready(machine: Machine, own: str) -> None:
     command = "sleep 1; systemd-notify --ready --status='At your service'; exec sleep 60"
     machine.install_unit("web.service", unit(command, own=own, options=f"--rm --init --name web {HOST_TOOLS}"))
 
@@ -218,7 +220,7 @@ def test_the_payload_says_when_it_is_ready(machine: Machine, own: str) -> None:
     assert machine.attempt("ls -d /run/systemd-docker-web*").returncode == 0
 
 
-def test_what_the_payload_may_not_say_does_not_reach_systemd(machine: Machine) -> None:
+def test_forbidden_notifications_of_the_payload_do_not_reach_systemd(machine: Machine) -> None:
     victim = machine.run("systemd-run --unit=victim sleep 600 2>/dev/null; systemctl show --value -p MainPID victim")
     command = f"systemd-notify --ready MAINPID={victim}; exec sleep 60"
     machine.install_unit("web.service", unit(command, own="--notify", options=f"--rm --init --name web {HOST_TOOLS}"))
@@ -322,7 +324,7 @@ def test_a_container_that_is_kept_is_started_again_as_it_was(machine: Machine, j
     machine.run("docker rm web")
 
 
-def test_the_wrapper_is_small_when_it_rests(machine: Machine) -> None:
+def test_systemd_docker_is_small_after_re_execution(machine: Machine) -> None:
     machine.install_unit("web.service", unit(TRAP))
     machine.run("systemctl start web")
 
@@ -333,12 +335,12 @@ def test_the_wrapper_is_small_when_it_rests(machine: Machine) -> None:
     assert machine.run(f"ls /proc/{pid}/task") == pid
 
 
-def test_a_wrapper_that_has_passed_a_signal_on_rests_again(machine: Machine, journal: Journal) -> None:
+def test_after_a_forwarded_signal_systemd_docker_executes_itself_again(machine: Machine, journal: Journal) -> None:
     command = "trap 'echo reloaded' HUP; trap 'exit 0' TERM; while true; do sleep 60 & wait $!; done"
     machine.install_unit("web.service", unit(command, service=("KillMode=mixed",)))
     machine.run("systemctl start web")
     pid = resting(machine)
-    # The kernel gives each image random bytes of its own; getauxval(3), AT_RANDOM.
+    # The kernel gives each executed image random bytes of its own; getauxval(3), AT_RANDOM.
     images = [machine.run(f"md5sum </proc/{pid}/auxv")]
 
     for count in (1, 2):
@@ -350,8 +352,8 @@ def test_a_wrapper_that_has_passed_a_signal_on_rests_again(machine: Machine, jou
     assert machine.run("systemctl stop web; systemctl show -P Result web") == "success"
 
 
-def test_a_wrapper_that_rests_misses_nothing(machine: Machine, journal: Journal) -> None:
-    # With --init there are two who send it SIGTERM: systemd, and the container's first process, which passes it on.
+def test_re_execution_loses_no_output_and_no_ending(machine: Machine, journal: Journal) -> None:
+    # With --init the payload gets SIGTERM twice: from systemd, and from the container's first process.
     trap = "trap '' TERM; echo bye; exit 7"
     command = f'trap "{trap}" TERM; n=0; while true; do n=$((n+1)); echo $n; sleep 0.01 & wait $!; done'
     machine.install_unit("web.service", unit(command, options="--rm --init --name web"))
@@ -363,11 +365,11 @@ def test_a_wrapper_that_rests_misses_nothing(machine: Machine, journal: Journal)
     assert machine.show("web", "StatusText") == status
     assert machine.show("web", "MainPID") == leader(machine)
     machine.attempt("systemctl stop web")
-    # During a stop, systemd takes no MAINPID= before version 253 or so, and with it no status of the payload's.
+    # During a stop, systemd before version 253 or so accepts no MAINPID=, and so does not see the payload's status.
     version = int(machine.run("systemctl --version").split()[1])
     ending = ("1", "7") if version >= 257 else ("0", "0")
     assert (machine.show("web", "ExecMainCode"), machine.show("web", "ExecMainStatus")) == ending
-    # What the shell says of a child that was killed is on the other stream, and has no place between these.
+    # The shell's message about a killed child is on the other stream and could be anywhere between these.
     *numbers, last = [record["MESSAGE"] for record in journal.records("web", "web") if record["PRIORITY"] == "6"]
     assert last == "bye"
     assert numbers == [str(n) for n in range(1, len(numbers) + 1)]
@@ -438,9 +440,9 @@ def test_a_name_of_another_unit_is_not_taken_from_it(machine: Machine) -> None:
     machine.run("systemctl reset-failed thief")
 
 
-def test_no_engine_is_said_with_its_socket(machine: Machine) -> None:
-    machine.install_unit("web.service", unit("true", service=("Environment=DOCKER_HOST=unix:///run/nobody.sock",)))
-    machine.expect_journal(r"cannot reach the engine at '/run/nobody\.sock': No such file or directory")
+def test_the_error_for_a_missing_engine_names_its_socket(machine: Machine) -> None:
+    machine.install_unit("web.service", unit("true", service=("Environment=DOCKER_HOST=unix:///run/missing.sock",)))
+    machine.expect_journal(r"cannot reach the engine at '/run/missing\.sock': No such file or directory")
 
     assert machine.attempt("systemctl start web").returncode != 0
 
@@ -448,7 +450,7 @@ def test_no_engine_is_said_with_its_socket(machine: Machine) -> None:
     machine.run("systemctl reset-failed web")
 
 
-def test_a_socket_that_one_may_not_use_is_said_with_the_remedy(machine: Machine, journal: Journal) -> None:
+def test_the_error_for_a_forbidden_socket_has_a_remedy(machine: Machine, journal: Journal) -> None:
     machine.install_unit("web.service", unit("true", service=("DynamicUser=yes",)))
     machine.expect_journal(r"cannot reach the engine at '/var/run/docker\.sock': Permission denied")
 
@@ -476,7 +478,7 @@ def test_without_a_notification_socket_it_works_without_notifications(machine: M
     assert machine.show("web", "Result") == "success"
 
 
-def test_a_unit_that_refuses_delegation_is_moved_in_and_told_so(machine: Machine, journal: Journal) -> None:
+def test_a_unit_that_refuses_delegation_is_moved_in_and_gets_a_hint(machine: Machine, journal: Journal) -> None:
     machine.install_unit("web.service", unit(TRAP, service=("Delegate=no",)))
 
     machine.run("systemctl start web")

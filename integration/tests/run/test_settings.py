@@ -1,4 +1,6 @@
-"""What a unit's own settings make of a container's end: as of a native service's, value by value."""
+"""Settings of the unit that concern its end: they have the same effect as for a native service.
+
+Restart=, SuccessExitStatus=, Type=, KillMode= and so on, value by value."""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from integration.words.waiting import wait_until
 pytestmark = pytest.mark.integration
 
 ENDINGS = {
-    # how the payload ends, and the values of Restart= that start it again; systemd.service(5), "Restart="
+    # how the payload ends, and the values of Restart= that restart it; systemd.service(5), "Restart="
     "exit 0": {"always", "on-success"},
     "exit 3": {"always", "on-failure"},
     "kill -TERM $$": {"always", "on-success"},
@@ -24,7 +26,7 @@ ENDINGS = {
 VALUES = ("no", "always", "on-success", "on-failure", "on-abnormal", "on-abort", "on-watchdog")
 
 ONCE = "if ! mkdir /seen/$NAME 2>/dev/null; then exec sleep 600; fi; {}"
-"""Ends like that the first time, and runs on the second time."""
+"""Ends as given the first time, and keeps running the second time."""
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -47,7 +49,7 @@ def test_every_value_of_restart_is_that_of_a_native_service(machine: Machine, en
 
 
 def wait_until_settled(machine: Machine, name: str, states: Sequence[str]) -> None:
-    """Until its payload has ended once, and it is in one of the states."""
+    """Wait until the payload has ended once, and the unit is in one of the states."""
     has_ended = f"test -d /srv/seen/{name}"
     poll(
         lambda: machine.attempt(has_ended).returncode == 0 and machine.show(name, "ActiveState") in states,
@@ -58,7 +60,7 @@ def wait_until_settled(machine: Machine, name: str, states: Sequence[str]) -> No
 SEGV = "kill -SEGV $$"
 
 STATUSES = [
-    # settings, own options, how it ends, what becomes of the unit
+    # settings, own options, how the payload ends, the unit's state
     (["SuccessExitStatus=3"], "", "exit 3", "inactive/success"),
     (["SuccessExitStatus=SIGSEGV"], "", SEGV, "inactive/success"),
     (["SuccessExitStatus=139"], "--exit=code", SEGV, "inactive/success"),
@@ -143,7 +145,7 @@ def test_a_stop_leaves_nothing_and_succeeds(
 
 
 def test_with_kill_mode_none_the_next_start_takes_over(machine: Machine) -> None:
-    """systemd ends nobody then, as with a native service; systemd.kill(5) advises against it."""
+    """systemd then kills no process, as with a native service; systemd.kill(5) advises against it."""
     machine.install_unit("web.service", unit(TRAP, service=("KillMode=none",)))
     machine.run("systemctl start web")
     before = leader(machine)

@@ -1,4 +1,4 @@
-"""A unit that crashes and is restarted for ever: nothing piles up, with us, with the engine or with systemd."""
+"""A unit that crashes and is restarted again and again: nothing accumulates, not in the engine nor in systemd."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from integration.words.units import unit
 pytestmark = pytest.mark.integration
 
 LONGEST_SEC = 900
-"""For some hundreds of restarts, at about one a second on a machine that has nothing else to do."""
+"""For some hundreds of restarts; an idle machine does one per second."""
 
 SETTLING_SEC = 15
-"""For the engine, and for systemd, to forget the last one."""
+"""For the engine and systemd to clean up after the last restart."""
 
 SLACK = 12
-"""Descriptors and processes come and go by themselves: connections of the engine's, its idle threads' pipes."""
+"""Descriptors and processes vary by themselves: connections of the engine, pipes of its idle threads."""
 
 COUNTS = {
     "descriptors of dockerd": "ls /proc/$(systemctl show -P MainPID docker)/fd | wc -l",
@@ -36,7 +36,7 @@ COUNTS = {
     "layers": "ls /var/lib/docker/overlay2 2>/dev/null | wc -l",
     "files in /run": "find /run -xdev -not -path '/run/docker/netns/*' | wc -l",
 }
-"""The engine removes what was a network namespace's file once a minute."""
+"""The engine removes files of network namespaces once a minute, so they do not count."""
 
 CRASHES = "case $(($(date +%s) % 3)) in 0) exit 3;; 1) kill -SEGV $$;; *) echo last words; exit 0;; esac"
 
@@ -54,7 +54,7 @@ def test_a_crash_loop_leaves_nothing(machine: Machine, restarts: int, capsys: py
     options = "--rm --init --name web --volume /data --tmpfs /scratch --publish 8080:80"
     text = unit(CRASHES, options=options, service=service)
     machine.install_unit("web.service", f"[Unit]\nStartLimitIntervalSec=0\n{text}")
-    # What the engine makes with the first container stays.
+    # Some things that the engine makes with its first container remain.
     machine.run("systemctl start web; systemctl stop web")
     machine.attempt("systemctl reset-failed web")
     before = counts(machine)

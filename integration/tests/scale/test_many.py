@@ -1,4 +1,4 @@
-"""Many units on one machine: what they cost while nothing happens, and that all of them come and go."""
+"""Many units on one machine: all start and stop, and idle ones need little memory and no processor."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 RSS_LIMIT_KB = 10.5 * 1024
-"""Of one that rests: 10 MB, and what smaps counts differently from run to run."""
+"""Of one idle systemd-docker: 10 MB, and what smaps counts differently from run to run."""
 
 PRIVATE_LIMIT_KB = 5 * 1024
-"""Of each of many, so that what they share is shared; 100 units keep below 600 MB with it."""
+"""Of each of many; 100 units keep below 600 MB with it."""
 
 SILENCE_SEC = 10
-"""Long enough for any timer that ticks at all; the benchmark takes a minute."""
+"""Long enough to notice periodic timers."""
 
 UNITS = 25
-"""As many as bounded time allows on two loaded CPUs; integration/bench starts 100."""
+"""As many as two busy processors start in time; integration/bench starts 100."""
 
 MANY = unit(TRAP, options="--rm --name web-%i --network none", service=("Slice=many.slice", "TimeoutStartSec=120"))
 
 
 def start(machine: Machine, units: int) -> list[str]:
-    """So many, all at once; the PIDs of our processes, when they rest."""
+    """Start so many at once; return the PIDs of systemd-docker once all have executed themselves again and sleep."""
     machine.install_unit("web@.service", MANY)
     names = [f"web@{number}.service" for number in range(units)]
     machine.run(f"systemctl start {' '.join(names)}", timeout_sec=150)
@@ -43,7 +43,7 @@ def start(machine: Machine, units: int) -> list[str]:
     assert len(pids) == units
     resumed = f"grep -lz SYSTEMD_DOCKER_RESUME {' '.join(f'/proc/{pid}/environ' for pid in pids)} | wc -l"
     poll(lambda: machine.run(resumed) == str(units), what="all to rest", timeout_sec=REST_AFTER_SEC + 60)
-    # An image that has just been executed has its imports before it.
+    # A process that has just executed itself is still importing.
     poll(lambda: are_asleep(machine, pids), what="all to sleep")
     return pids
 
@@ -55,14 +55,14 @@ def are_asleep(machine: Machine, pids: Sequence[str]) -> bool:
 
 
 def times_run(machine: Machine, pids: Sequence[str]) -> dict[str, str]:
-    """How often each thread was on a CPU, by the scheduler's own account; proc_pid_schedstat(5)."""
+    """Return how often each thread was on a processor, see proc_pid_schedstat(5)."""
     files = " ".join(f"/proc/{pid}/task/*/schedstat" for pid in pids)
     lines = machine.run(f"for file in {files}; do echo $file $(cut -d ' ' -f 3 $file); done").splitlines()
     return {words[0]: words[1] for words in map(str.split, lines)}
 
 
 def memory_kb(machine: Machine, pids: Sequence[str]) -> dict[str, float]:
-    """Medians would hide one that grows: the largest of each kind."""
+    """Return the largest of each kind: a median would hide one that grows."""
     largest: dict[str, float] = {"Rss": 0, "Private": 0}
     for pid in pids:
         fields = {}
@@ -74,7 +74,7 @@ def memory_kb(machine: Machine, pids: Sequence[str]) -> dict[str, float]:
     return largest
 
 
-def test_many_rest_without_a_thread_or_a_wakeup_and_stop_together(machine: Machine) -> None:
+def test_many_idle_units_have_no_thread_and_no_wakeup_and_stop_together(machine: Machine) -> None:
     pids = start(machine, UNITS)
 
     before = times_run(machine, pids)
@@ -82,7 +82,7 @@ def test_many_rest_without_a_thread_or_a_wakeup_and_stop_together(machine: Machi
     after = times_run(machine, pids)
 
     assert len(before) == UNITS, "one thread each"
-    assert after == before, "nothing happened, and somebody woke up"
+    assert after == before, "a process woke up although nothing happened"
     largest = memory_kb(machine, pids)
     assert largest["Rss"] <= RSS_LIMIT_KB
     assert largest["Private"] <= PRIVATE_LIMIT_KB

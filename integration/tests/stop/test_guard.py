@@ -1,4 +1,4 @@
-"""The wrapper itself is killed, while systemd takes the payload's first process for the main one."""
+"""systemd-docker itself is killed, while systemd takes the payload's first process for the main one."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ HARDENED = ("NoNewPrivileges=yes", "SystemCallFilter=@system-service", "Restrict
 
 
 def start(machine: Machine, *service: str, command: str = TRAP, own: str = "") -> str:
-    """Start web.service; our process's PID."""
+    """Start web.service; return the PID of systemd-docker."""
     machine.install_unit("web.service", unit(command, own=own, service=("LimitCORE=0", REMOVED, *service)))
     machine.run("systemctl start web")
     return wrapper(machine)
 
 
 def expect_failure(machine: Machine) -> None:
-    """As if it had been the main process."""
+    """Expect the unit to fail as if systemd-docker had been the main process."""
     wait_until(machine, "web", "failed")
     assert machine.show("web", "Result") == "signal"
     assert (machine.show("web", "ExecMainCode"), machine.show("web", "ExecMainStatus")) == ("2", "9")
@@ -36,7 +36,7 @@ def expect_failure(machine: Machine) -> None:
 
 
 def wait_until_there_is_another(machine: Machine, before: str) -> None:
-    """Another first process of the payload, and the main one."""
+    """Wait until the payload has another first process, and that is the main process."""
 
     def is_main() -> bool:
         now = machine.attempt("docker inspect --format '{{.State.Pid}}' web").stdout.strip()
@@ -46,7 +46,7 @@ def wait_until_there_is_another(machine: Machine, before: str) -> None:
 
 
 @pytest.mark.parametrize("signal", ["KILL", "SEGV"])
-def test_what_kills_the_wrapper_ends_the_unit(machine: Machine, signal: str) -> None:
+def test_a_killed_systemd_docker_ends_the_unit(machine: Machine, signal: str) -> None:
     pid = start(machine)
     assert machine.show("web", "MainPID") == leader(machine)
 
@@ -55,7 +55,7 @@ def test_what_kills_the_wrapper_ends_the_unit(machine: Machine, signal: str) -> 
     expect_failure(machine)
 
 
-def test_a_wrapper_that_rests_is_guarded_as_well(machine: Machine) -> None:
+def test_the_guard_survives_re_execution(machine: Machine) -> None:
     start(machine)
     before = guard(machine)
 
@@ -66,7 +66,7 @@ def test_a_wrapper_that_rests_is_guarded_as_well(machine: Machine) -> None:
     expect_failure(machine)
 
 
-def test_restart_on_failure_brings_it_back_each_time(machine: Machine) -> None:
+def test_restart_on_failure_restarts_each_time(machine: Machine) -> None:
     start(machine, *AGAIN)
 
     for _ in range(3):
@@ -85,7 +85,7 @@ def test_a_payload_that_ignores_sigterm_has_timeout_stop_sec(machine: Machine) -
     expect_failure(machine)
 
 
-def test_a_unit_that_may_do_little_is_guarded(machine: Machine) -> None:
+def test_a_hardened_unit_is_guarded(machine: Machine) -> None:
     pid = start(machine, *HARDENED)
 
     machine.run(f"kill -KILL {pid}")
@@ -96,7 +96,7 @@ def test_a_unit_that_may_do_little_is_guarded(machine: Machine) -> None:
 def test_a_unit_with_a_user_of_its_own_is_guarded(machine: Machine) -> None:
     if int(machine.run("systemctl --version").split()[1]) < 254:
         pytest.skip("DelegateSubgroup= is of systemd 254")
-    # Without a bus, systemctl(1) answers nobody but root, and then the wrapper would stay the main process.
+    # Without a bus, systemctl(1) works for root alone, and then systemd-docker would stay the main process.
     pid = start(
         machine,
         "DynamicUser=yes",
@@ -121,8 +121,8 @@ def test_a_container_that_was_restarted_is_guarded(machine: Machine) -> None:
     expect_failure(machine)
 
 
-def test_a_wrapper_killed_while_the_unit_stops_leaves_nothing(machine: Machine) -> None:
-    # systemd signals again who is born meanwhile.
+def test_a_kill_while_the_unit_stops_leaves_nothing(machine: Machine) -> None:
+    # systemd signals processes again that were forked meanwhile.
     stop = "stop() { trap '' TERM; sleep 2; exit 0; }; trap stop TERM"
     pid = start(machine, command=f"{stop}; while true; do sleep 0.1; done")
     machine.run("systemctl --no-block stop web")
@@ -136,7 +136,7 @@ def test_a_wrapper_killed_while_the_unit_stops_leaves_nothing(machine: Machine) 
 
 
 def test_after_all_of_a_unit_was_killed_at_once_a_restart_begins_anew(machine: Machine) -> None:
-    """That the unit has ended systemd may not notice; see service.notifications.guard."""
+    """systemd may not notice that the unit has ended; see service.notifications.guard."""
     start(machine)
     before = leader(machine)
 
@@ -174,7 +174,7 @@ def test_a_guard_that_was_killed_changes_nothing(machine: Machine) -> None:
     assert machine.show("web", "Result") == "success"
 
 
-def test_a_wrapper_that_is_the_main_process_needs_no_guard(machine: Machine) -> None:
+def test_with_main_pid_wrapper_there_is_no_guard(machine: Machine) -> None:
     start(machine, own="--main-pid=wrapper")
 
     assert guard(machine) == ""

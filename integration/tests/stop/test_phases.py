@@ -1,4 +1,4 @@
-"""`systemctl stop` at every moment of a start, and with an engine that does not answer any more: in time, cleanly."""
+"""`systemctl stop` at each phase of a start, and with an engine that hangs: in time, and nothing remains."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.integration
 TIMEOUT_STOP_SEC = 8
 
 SOON_SEC = 4
-"""Of a stop that has to wait for nobody; machines are busy."""
+"""For a stop that has nothing to wait for, on a busy machine."""
 
 BEHIND_THE_GATE = ("Environment=DOCKER_HOST=unix:///run/gate/sock", f"TimeoutStopSec={TIMEOUT_STOP_SEC}")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def gate(machine: Machine) -> Iterator[None]:
-    """An engine's socket at /run/gate/sock that can be shut; see integration.inside.gate."""
+    """Run inside.gate, a proxy of the engine's socket at /run/gate/sock that can be shut."""
     machine.copy(Path(__file__).parents[2] / "inside/gate.py", "/srv/gate.py")
     machine.run("mkdir /run/gate")
     command = "python3 /srv/gate.py /run/gate/sock /run/docker.sock /run/gate"
@@ -37,7 +37,7 @@ def gate(machine: Machine) -> Iterator[None]:
 
 
 def start_until_held(machine: Machine, shut: str, text: str) -> None:
-    """Start web.service; return when it waits for an answer that will not come."""
+    """Start web.service; return when a request is held at the gate."""
     machine.run(f"rm -f /run/gate/held; echo {shlex.quote(shut)} >/run/gate/shut")
     machine.install_unit("web.service", text)
     machine.run("systemctl start --no-block web")
@@ -45,7 +45,7 @@ def start_until_held(machine: Machine, shut: str, text: str) -> None:
 
 
 def stop(machine: Machine) -> float:
-    """Seconds that `systemctl stop` took."""
+    """Stop web.service; return the seconds that it took."""
     begin = time.monotonic()
     machine.run("systemctl stop web")
     return time.monotonic() - begin
@@ -60,7 +60,7 @@ def containers(machine: Machine) -> str:
 
 
 HELD = [
-    # where the start stands still, what is held of the engine's, how long a stop may take
+    # where the start hangs, what the gate holds, how long a stop may take
     ("at the engine's description", "request GET /info", SOON_SEC),
     ("before the search for leftovers", "request GET .*/containers/json", SOON_SEC),
     ("before it is created", "request POST .*/containers/create", TIMEOUT_STOP_SEC),
@@ -83,7 +83,7 @@ def test_a_start_that_is_stopped_leaves_nothing(machine: Machine, shut: str, lim
 
 
 def test_what_the_engine_is_creating_when_the_start_is_stopped_is_not_left(machine: Machine) -> None:
-    """It has the request, and will do what that asks; but it has not yet, and knows of no such container."""
+    """The engine has the request, but has not made the container yet and does not know it."""
     start_until_held(machine, "request POST .*/containers/create", unit(TRAP, service=BEHIND_THE_GATE))
     machine.run(FREEZE)
     open_gate(machine)
@@ -109,7 +109,7 @@ done
 @pytest.mark.long
 @pytest.mark.parametrize("volumes", [1, 30], ids=["quickly", "slowly"])
 def test_a_start_is_stopped_at_any_moment(machine: Machine, volumes: int) -> None:
-    """slowly: the engine takes its time to create the container."""
+    """slowly: with volumes, so that the engine takes longer to create the container."""
     options = f"--rm --init --name web {' '.join(f'--volume /{number}' for number in range(volumes))}"
     machine.install_unit("web.service", unit("exec sleep 60", options=options))
 

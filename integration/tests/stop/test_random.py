@@ -1,6 +1,6 @@
-"""One unit, hundreds of random steps: what administrators, engines and bad luck do to it, in any order.
+"""One unit, hundreds of random steps: commands of administrators, engines that restart, and kills, in any order.
 
-After each step the unit and its container must come to agree: the unit is active and exactly one container runs, or
+After each step the unit and its container must agree: the unit is active and exactly one container runs, or
 it is not and none does. `SYSTEMD_DOCKER_TEST_SEED=N` repeats a run; `SYSTEMD_DOCKER_TEST_STEPS=N` makes it longer.
 A step takes about a second, most of it systemctl's and docker's.
 """
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(100
 STEPS = int(os.environ.get("SYSTEMD_DOCKER_TEST_STEPS", "300"))
 
 TIME_LIMIT_SEC = 900
-"""A host that is too slow for as many steps fails."""
+"""A host that is too slow for STEPS steps fails the test."""
 
 UNIT = Fault(
     "",
@@ -72,7 +72,7 @@ def test_unit_and_container_agree_after_every_step(
     while len(history) < STEPS:
         (action,) = chance.choices([shell for _, shell in ACTIONS], [weight for weight, _ in ACTIONS])
         history.append(action)
-        # That an action does not fit what there is, is part of the game.
+        # Actions may fail: many do not fit the state of the unit.
         machine.attempt(f"{{ {action}; }} >/dev/null 2>&1 || true", timeout_sec=90)
         try:
             poll(lambda: agrees(machine), what="unit and container to agree", timeout_sec=40)
@@ -88,7 +88,7 @@ def test_unit_and_container_agree_after_every_step(
 
 
 def seen(machine: Machine) -> tuple[str, list[str]]:
-    """(ActiveState=, the states of all containers)."""
+    """Return (ActiveState=, the states of all containers)."""
     shown = machine.attempt("systemctl show -P ActiveState web; docker ps --all --format '{{.State}}'")
     state, *containers = shown.stdout.split() or [""]
     return state, containers if shown.returncode == 0 else ["no engine"]
