@@ -1,6 +1,7 @@
 """`systemd-docker run` as ExecStart=: what systemctl, the cgroup tree, the journal and docker show.
 
-The basic capabilities, and those without a module of their own."""
+The basic capabilities, and those without a module of their own. Errors are in test_errors.py.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +13,11 @@ import pytest
 from integration.harness.machine import Machine, poll
 from integration.words.cgroups import cgroup_of
 from integration.words.journal import Journal
-from integration.words.processes import leader, resting, running, wrapper
+from integration.words.processes import leader, running, wrapper
 from integration.words.units import GO_HELLO_WORLD, HOST_TOOLS, TRAP, unit
 from integration.words.waiting import wait_until
 
 pytestmark = pytest.mark.integration
-
-
-IDLE_RSS_LIMIT_KB = 12 * 1024
-"""Of a systemd-docker whose container runs; the promise of the manual."""
 
 
 def test_a_unit_for_the_old_tool_works_word_for_word(machine: Machine, journal: Journal) -> None:
@@ -322,151 +319,6 @@ def test_a_container_that_is_kept_is_started_again_as_it_was(machine: Machine, j
 
     assert journal.lines("web", "web") == ["x", "xx", "xxx"]
     machine.run("docker rm web")
-
-
-def test_systemd_docker_is_small_after_re_execution(machine: Machine) -> None:
-    machine.install_unit("web.service", unit(TRAP))
-    machine.run("systemctl start web")
-
-    pid = resting(machine)
-
-    rss_kb = int(machine.run(f"grep VmRSS /proc/{pid}/status").split()[1])
-    assert rss_kb <= IDLE_RSS_LIMIT_KB
-    assert machine.run(f"ls /proc/{pid}/task") == pid
-
-
-def test_after_a_forwarded_signal_systemd_docker_executes_itself_again(machine: Machine, journal: Journal) -> None:
-    command = "trap 'echo reloaded' HUP; trap 'exit 0' TERM; while true; do sleep 60 & wait $!; done"
-    machine.install_unit("web.service", unit(command, service=("KillMode=mixed",)))
-    machine.run("systemctl start web")
-    pid = resting(machine)
-    # The kernel gives each executed image random bytes of its own; getauxval(3), AT_RANDOM.
-    images = [machine.run(f"md5sum </proc/{pid}/auxv")]
-
-    for count in (1, 2):
-        machine.run("systemctl kill --signal=HUP --kill-whom=main web")
-
-        poll(lambda count=count: journal.lines("web", "web").count("reloaded") == count, what="the payload's answer")  # type: ignore[misc]
-        poll(lambda: machine.run(f"md5sum </proc/{pid}/auxv") not in images, what="another image")
-        images.append(machine.run(f"md5sum </proc/{resting(machine)}/auxv"))
-    assert machine.run("systemctl stop web; systemctl show -P Result web") == "success"
-
-
-def test_re_execution_loses_no_output_and_no_ending(machine: Machine, journal: Journal) -> None:
-    # With --init the payload gets SIGTERM twice: from systemd, and from the container's first process.
-    trap = "trap '' TERM; echo bye; exit 7"
-    command = f'trap "{trap}" TERM; n=0; while true; do n=$((n+1)); echo $n; sleep 0.01 & wait $!; done'
-    machine.install_unit("web.service", unit(command, options="--rm --init --name web"))
-    machine.run("systemctl start web")
-    status = poll(lambda: machine.show("web", "StatusText"), what="a status, which comes after READY=1")
-
-    resting(machine)
-
-    assert machine.show("web", "StatusText") == status
-    assert machine.show("web", "MainPID") == leader(machine)
-    machine.attempt("systemctl stop web")
-    # During a stop, systemd before version 253 or so accepts no MAINPID=, and so does not see the payload's status.
-    version = int(machine.run("systemctl --version").split()[1])
-    ending = ("1", "7") if version >= 257 else ("0", "0")
-    assert (machine.show("web", "ExecMainCode"), machine.show("web", "ExecMainStatus")) == ending
-    # The shell's message about a killed child is on the other stream and could be anywhere between these.
-    *numbers, last = [record["MESSAGE"] for record in journal.records("web", "web") if record["PRIORITY"] == "6"]
-    assert last == "bye"
-    assert numbers == [str(n) for n in range(1, len(numbers) + 1)]
-    machine.attempt("systemctl reset-failed web")
-
-
-BAD = [
-    # own options, docker-run's words, what the line says, what the hint says
-    ("", "run --bogus busybox:musl true", "unknown flag: --bogus", "systemd-docker run --help"),
-    ("", "run", "requires at least 1 argument", ""),
-    ("", "run --rm nosuch:image true", "cannot pull image 'nosuch:image'", ""),
-    ("", "run --rm --pull=never nosuch:image true", "No such image: nosuch:image", "docker pull"),
-    ("", "run --restart=always busybox:musl true", "--restart=always", "Restart="),
-    ("", "run --rm --memory=lots busybox:musl true", "invalid size: 'lots'", ""),
-    ("", "frobnicate", "unknown subcommand: 'frobnicate'", "run"),
-    ("--adopt=sideways", "run busybox:musl true", "sideways", ""),
-    ("", "run --rm --volume relative/dir:/x busybox:musl true", "relative/dir", ""),
-]
-
-
-@pytest.mark.parametrize(("own", "words", "line", "hint"), BAD)
-def test_bad_input_gives_one_line_a_hint_and_125(
-    machine: Machine, journal: Journal, own: str, words: str, line: str, hint: str
-) -> None:
-    machine.install_unit(
-        "bad.service",
-        f"[Service]\nType=notify\nNotifyAccess=all\nExecStart=/usr/local/bin/systemd-docker {own} {words}\n",
-    )
-    machine.tolerate_journal(re.escape(line))
-
-    assert machine.attempt("systemctl start bad").returncode != 0
-
-    assert machine.show("bad", "ExecMainStatus") == "125"
-    said = journal.own_records()
-    errors = [record["MESSAGE"] for record in said if record["PRIORITY"] == "3"]
-    assert len(errors) == 1
-    assert line in errors[0]
-    assert hint in " ".join(record["MESSAGE"] for record in said if record["PRIORITY"] == "6")
-    machine.run("systemctl reset-failed bad")
-
-
-@pytest.mark.parametrize(("command", "status"), [("nosuchcommand", "127"), ("/etc", "126")])
-def test_a_command_that_cannot_run_has_docker_runs_status(machine: Machine, command: str, status: str) -> None:
-    machine.install_unit(
-        "bad.service",
-        "[Service]\nType=notify\nNotifyAccess=all\n"
-        f"ExecStart=/usr/local/bin/systemd-docker run --rm --name bad busybox:musl {command}\n",
-    )
-    machine.expect_journal("cannot start container 'bad'")
-
-    assert machine.attempt("systemctl start bad").returncode != 0
-
-    assert machine.show("bad", "ExecMainStatus") == status
-    machine.run("systemctl reset-failed bad")
-
-
-def test_a_name_of_another_unit_is_not_taken_from_it(machine: Machine) -> None:
-    machine.install_unit("web.service", unit(TRAP))
-    machine.install_unit("thief.service", unit("true"))
-    machine.run("systemctl start web")
-    machine.expect_journal(r"cannot create container 'web': .* belongs to web\.service")
-
-    assert machine.attempt("systemctl start thief").returncode != 0
-
-    assert machine.show("thief", "ExecMainStatus") == "125"
-    assert machine.show("web", "ActiveState") == "active"
-    assert leader(machine) == machine.show("web", "MainPID")
-    machine.run("systemctl reset-failed thief")
-
-
-def test_the_error_for_a_missing_engine_names_its_socket(machine: Machine) -> None:
-    machine.install_unit("web.service", unit("true", service=("Environment=DOCKER_HOST=unix:///run/missing.sock",)))
-    machine.expect_journal(r"cannot reach the engine at '/run/missing\.sock': No such file or directory")
-
-    assert machine.attempt("systemctl start web").returncode != 0
-
-    assert machine.show("web", "ExecMainStatus") == "125"
-    machine.run("systemctl reset-failed web")
-
-
-def test_the_error_for_a_forbidden_socket_has_a_remedy(machine: Machine, journal: Journal) -> None:
-    machine.install_unit("web.service", unit("true", service=("DynamicUser=yes",)))
-    machine.expect_journal(r"cannot reach the engine at '/var/run/docker\.sock': Permission denied")
-
-    assert machine.attempt("systemctl start web").returncode != 0
-
-    assert any("SupplementaryGroups=docker" in record["MESSAGE"] for record in journal.own_records())
-    machine.run("systemctl reset-failed web")
-
-
-def test_outside_of_a_service_there_is_nothing_to_be_part_of(machine: Machine) -> None:
-    result = machine.attempt("systemd-docker run --rm busybox:musl true")
-
-    assert result.returncode == 125
-    assert result.stderr.splitlines()[0].startswith("systemd-docker: not started as a systemd service")
-    assert "--adopt=none" in result.stderr.splitlines()[1]
-    assert machine.run("systemd-docker --log-level=error --adopt=none run --rm busybox:musl echo beside") == "beside"
 
 
 def test_without_a_notification_socket_it_works_without_notifications(machine: Machine) -> None:
