@@ -129,9 +129,9 @@ def _properties_of(name: str, unit: UnitContext) -> UnitProperties:
         return query.answer(http.wait_ready, time.monotonic() + ANSWER_TIMEOUT_SEC)
     except OSError as error:
         log.warning(
-            f"cannot ask systemd for the state of {name}, taking it for active: {error.filename}: {error.strerror}\n"
-            f"See 'systemctl status {name}'."
+            f"cannot ask systemd for the state of {name}, taking it for active: {error.filename}: {error.strerror}"
         )
+        log.info(f"See 'systemctl status {name}'.")
         return UnitProperties()
 
 

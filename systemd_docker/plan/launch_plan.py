@@ -185,6 +185,9 @@ def choose_main_pid(
         return wanted == "container", ""
     if adoption.strategy == "none":
         return False, ""
+    if not properties.kill_mode:
+        # systemd has not reported on the unit, and a warning is out already.
+        return False, ""
     if properties.notify_access != "all":
         return False, "NotifyAccess=all would make the container's process the unit's main process"
     if properties.kill_mode != "control-group":

@@ -21,9 +21,7 @@ def reveal(unit: UnitContext, wait: http.Wait) -> UnitContext:
         query = PropertiesQuery(SELF, unit.environ)
         found = query.answer(wait, time.monotonic() + ANSWER_TIMEOUT_SEC)
     except OSError as error:
-        log.warning(
-            f"cannot ask systemd which unit this is: {error.filename}: {error.strerror}\n"
-            "Start the bus (dbus.socket), or set ProtectControlGroups=yes in the unit."
-        )
+        log.warning(f"cannot ask systemd which unit this is: {error.filename}: {error.strerror}")
+        log.info("Start the bus (dbus.socket), or set ProtectControlGroups=yes in the unit.")
         return replace(unit, cgroup=None)
     return revealed(unit, found.name, found.control_group, has_subgroup=bool(found.delegate_subgroup))

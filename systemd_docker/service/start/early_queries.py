@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from systemd_docker.engine.http import Exchange
     from systemd_docker.unit import UnitContext
 
-_CONSEQUENCE = "so systemd-docker stays the main process and takes the cgroup for not delegated"
+_CONSEQUENCE = "so systemd-docker stays the main process and leaves TimeoutStopSec= at 90 s"
 
 
 class EarlyQueries:
@@ -41,7 +41,7 @@ class EarlyQueries:
         try:
             return self._properties.answer(wait, time.monotonic() + ANSWER_TIMEOUT_SEC)
         except OSError as error:
-            log.warning(_unanswered(self._unit_name, error))
+            _warn(self._unit_name, error)
             return UnitProperties()
 
     def close(self) -> None:
@@ -55,13 +55,15 @@ def _ask_systemd(unit: UnitContext) -> PropertiesQuery | None:
     try:
         return PropertiesQuery(unit.name, unit.environ, is_user=unit.is_user)
     except OSError as error:
-        log.warning(_unanswered(unit.name, error))
+        _warn(unit.name, error)
         return None
 
 
-def _unanswered(unit_name: str, error: OSError) -> str:
-    return (
-        f"cannot ask systemd for the properties of {unit_name}, {_CONSEQUENCE}: {error.filename}: {error.strerror}\n"
+def _warn(unit_name: str, error: OSError) -> None:
+    log.warning(
+        f"cannot ask systemd for the properties of {unit_name}, {_CONSEQUENCE}: {error.filename}: {error.strerror}"
+    )
+    log.info(
         f"See whether 'systemctl show {unit_name}' answers; the unit needs the bus (dbus.socket), or systemctl(1)."
     )
 

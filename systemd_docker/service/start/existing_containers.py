@@ -94,7 +94,8 @@ def _kill(engine: Engine, listed: Listed, unit: UnitContext) -> None:
     log.info(f"killing container '{listed.name}' ({listed.id[:12]}), left by an earlier start of {unit.name}")
     failure = engine.finish(engine.kill(listed.id, "SIGKILL"))
     if failure is not None and failure.http_status not in (404, 409):  # gone, or ended by itself
-        log.warning(f"cannot kill container '{listed.name}': {failure}\nEnd it with 'docker rm --force'.")
+        log.warning(f"cannot kill container '{listed.name}': {failure}")
+        log.info(f"End it with 'docker rm --force {listed.name}'.")
 
 
 def _remove(engine: Engine, plan: LaunchPlan, taken: ContainerFacts, *, is_mine: bool) -> None:
@@ -125,6 +126,7 @@ def _is_live(engine: Engine, owner: Owner, unit: UnitContext) -> bool:
     except OSError as error:
         log.warning(
             f"cannot ask systemd whether {owner.unit} is active, taking it for active: {error.filename}:"
-            f" {error.strerror}\nSee 'systemctl status {owner.unit}'."
+            f" {error.strerror}"
         )
+        log.info(f"See 'systemctl status {owner.unit}'.")
         return True

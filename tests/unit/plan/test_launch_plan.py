@@ -116,7 +116,7 @@ MAIN_PIDS = [
     ("auto", "all", "control-group", True, ""),
     ("auto", "main", "control-group", False, "NotifyAccess=all"),
     ("auto", "all", "mixed", False, "KillMode=control-group"),
-    ("auto", "", "", False, "NotifyAccess=all"),
+    ("auto", "", "", False, ""),  # not known: early_queries has warned
     ("wrapper", "all", "control-group", False, ""),
     ("container", "main", "mixed", True, ""),
 ]
