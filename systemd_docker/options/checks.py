@@ -102,12 +102,12 @@ def streams(options: RunOptions, client: Client) -> None:
         raise UsageError("the input device is not a TTY")
 
 
-def cidfile(options: RunOptions, client: Client) -> None:
-    """Whoever runs the container makes the file; that it can be made is clear before."""
+def cidfile(options: RunOptions, client: Client, *, may_exist: bool) -> None:
+    """Refuse a file that cannot be made. may_exist: the start judges the container that one names."""
     file = options.text("cidfile")
     if not file:
         return
-    if _missing(file, client) is None:
+    if not may_exist and _missing(file, client) is None:
         raise UsageError(f"container ID file found, make sure the other container isn't running or delete {file}")
     if (reason := _missing(paths.parent(file), client)) is not None:
         raise UsageError(f"failed to create the container ID file: open {file}: {reason}")

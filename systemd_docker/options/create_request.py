@@ -109,7 +109,7 @@ def create_request(options: RunOptions, client: Client, *, plain: bool = False) 
     if not plain:
         checks.service(options, client, _mounts(options, client))
     checks.streams(options, client)
-    checks.cidfile(options, client)
+    checks.cidfile(options, client, may_exist=not plain)
     image_reference.check_reference(options.image)
     checks.trust(options, client)
     platform = client.environ.get("DOCKER_DEFAULT_PLATFORM", "")

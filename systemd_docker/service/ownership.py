@@ -39,6 +39,22 @@ def owner_of(engine: Engine, facts: ContainerFacts) -> Owner | None:
     return ownership.owner_of(Evidence(facts.labels, _image_labels(engine, facts.image_id), facts.cgroup_parent))
 
 
+def is_dead_or_gone(engine: Engine, unit: UnitContext, container_id: str) -> bool:
+    """Whether no program needs a container: it was removed, or it is the unit's own and does not run.
+
+    One that an earlier start of the unit has left running counts as dead: this start ends it, or goes on with it.
+    """
+    try:
+        facts = engine.inspect(container_id)
+    except EngineError as error:
+        if error.http_status == 404:
+            return True
+        raise
+    if owner_of(engine, facts) != Owner(unit.name, unit.user):
+        return False
+    return not facts.running or not ownership.is_of_invocation(facts.labels, unit)
+
+
 def _proven_owner(engine: Engine, listed: Listed) -> Owner | None:
     """The container is asked for its place only where its labels prove nothing."""
     image_labels = _image_labels(engine, listed.image_id)

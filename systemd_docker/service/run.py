@@ -9,6 +9,7 @@ from systemd_docker.errors import EngineError
 from systemd_docker.frozen import replace
 from systemd_docker.kernel.signals import Signals, StopRequestedError
 from systemd_docker.plan.adoption import is_parent_refusal
+from systemd_docker.service import ownership
 from systemd_docker.service.adoption import adopt
 from systemd_docker.service.exit_status import Ending
 from systemd_docker.service.start import id_files, planning
@@ -62,9 +63,12 @@ def start(
     begin_nsec = time.time_ns()
     prepared = planning.prepare(own, options, unit, queries, signals.wait)
     listener = _listen(prepared.plan, undo)
-    cid_path = options.text("cidfile")
-    if cid_path:
-        id_files.reserve_cid_file(cid_path, undo)
+    cid_file = None
+    if options.text("cidfile"):
+        engine = prepared.engine
+        cid_file = id_files.reserve_cid_file(
+            options.text("cidfile"), undo, lambda id_: ownership.is_dead_or_gone(engine, unit, id_)
+        )
 
     def pull() -> None:
         # Only an image that is not there costs the memory and the time of the room that pulls.
@@ -78,8 +82,8 @@ def start(
 
     steps = Steps(pull, lambda: _import_the_rest(unit), be_patient)
     plan, container = _launch(prepared.engine, prepared.plan, unit, undo, steps)
-    if cid_path:
-        id_files.write_cid_file(cid_path, container.id)
+    if cid_file:
+        cid_file.write(container.id)
     from systemd_docker.service.start.finish_start import take_over
 
     prepared = replace(prepared, plan=plan)

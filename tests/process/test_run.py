@@ -272,13 +272,26 @@ def test_a_pid_file_a_cid_file_and_their_end(engine: FakeEngine, tmp_path: Path)
 
 def test_a_cid_file_that_is_there_stops_the_start(engine: FakeEngine, tmp_path: Path) -> None:
     cid = tmp_path / "cid"
-    cid.touch()
+    web = engine.add("web", script=RUNS)
+    engine.begin(web)
+    cid.write_text(web.id)
 
     returncode, _, stderr = run(engine, f"--cidfile={cid}", "busybox:musl")
 
     assert returncode == 125
-    assert "container ID file found" in stderr
-    assert not engine.containers
+    assert f"the container ID file '{cid}' exists" in stderr
+    assert list(engine.containers) == [web.id]
+    assert cid.read_text() == web.id
+
+
+def test_a_cid_file_of_a_container_that_is_gone_is_replaced(engine: FakeEngine, tmp_path: Path) -> None:
+    cid = tmp_path / "cid"
+    cid.write_text("5e" * 32)
+
+    returncode, _, _ = run(engine, "--name=web", f"--cidfile={cid}", "busybox:musl")
+
+    assert returncode == 0
+    assert cid.read_text() == engine.find("web").id
 
 
 def test_an_old_engine_is_refused_with_its_version(tmp_path: Path) -> None:

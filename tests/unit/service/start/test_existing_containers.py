@@ -10,6 +10,7 @@ from systemd_docker.options.run_options import parse_run
 from systemd_docker.plan.adoption import SHIM_RUNTIME
 from systemd_docker.plan.launch_plan import LaunchPlan
 from systemd_docker.plan.ownership import INVOCATION_LABEL, UNIT_LABEL, USER_LABEL
+from systemd_docker.service import ownership
 from systemd_docker.service.start import existing_containers, planning
 from systemd_docker.service.start.early_queries import EarlyQueries
 from systemd_docker.unit import UnitContext, read_unit
@@ -216,3 +217,24 @@ def test_a_container_whose_mounts_would_be_weaker_now_is_not_started_again(engin
 
     assert "--replace" in refused.value.hint
     assert existing_containers.resolve_conflict(connected(engine), plan, unit_of(engine))
+
+
+@pytest.mark.parametrize(
+    ("unit", "invocation", "runs", "expected"),
+    [
+        ("web.service", "then", False, True),
+        ("web.service", "now", False, True),
+        ("web.service", "then", True, True),
+        ("web.service", "now", True, False),
+        ("db.service", "then", False, False),
+        ("", "", False, False),
+        ("", "", True, False),
+    ],
+)
+def test_a_container_is_not_needed_where_it_is_the_units_own_and_dead(
+    unit: str, invocation: str, engine: FakeEngine, *, runs: bool, expected: bool
+) -> None:
+    made = add(engine, "web", unit=unit, invocation=invocation, runs=runs)
+
+    assert ownership.is_dead_or_gone(connected(engine), unit_of(engine), made.id) == expected
+    assert ownership.is_dead_or_gone(connected(engine), unit_of(engine), "5e" * 32)
