@@ -36,7 +36,7 @@ def nothing_left_behind() -> Iterator[None]:
     assert not new, f"file descriptors left behind: {new}"
 
 
-@pytest.fixture(params=["1.41", "1.45"], ids=lambda version: f"v{version}")
+@pytest.fixture(params=["1.41", "1.45", "1.52"], ids=lambda version: f"v{version}")
 def any_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FakeEngine]:
     """A fake engine, once per API version that answers are recorded for."""
     with FakeEngine(tmp_path / "docker.sock", api_version=request.param) as engine:

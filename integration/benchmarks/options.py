@@ -26,7 +26,8 @@ before, start = set(sys.modules), time.process_time()
 sys.path.insert(0, sys.argv[1])
 from systemd_docker.options.run_options import parse_run
 from systemd_docker.options.own import parse_own
-from systemd_docker.options.create_request import Client, create_request
+from systemd_docker.options.client import Client
+from systemd_docker.options.create_request import create_request
 own, rest = parse_own(["--logs=false", "run", *sys.argv[2:]])
 create_request(parse_run(rest[1:]), Client({}, "/", lambda name: b"", {}, (1, 50), "/run/docker.sock"))
 milliseconds = (time.process_time() - start) * 1000

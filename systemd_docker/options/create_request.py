@@ -1,15 +1,15 @@
 """From a docker-run command line to the create request: `POST /containers/create?name=…&platform=…`.
 
-The order of the checks, and so which of two mistakes is complained about, is that of the docker CLI 28.2.2.
-What differs from it on purpose, unless the request is to be plain docker's (see create_request):
+The same request, or the same refusal, as the docker CLI 29.7 makes; tests/differential has the exceptions. Deliberate
+differences, unless the request is to be plain docker's (see create_request):
 
 * --restart other than "no" is refused: two managers restarting one container fight;
-* --rm leaves HostConfig.AutoRemove alone: whoever supervises removes the container once its ending has been read;
-* --detach means nothing, the container is attached to all the same;
+* --rm leaves HostConfig.AutoRemove alone: systemd-docker removes the container once it has read its exit status;
+* --detach has no effect, the container is attached to all the same;
 * --interactive is refused unless there is a standard input to connect;
-* what an older engine would silently leave out (a mount's subpath, a gateway's priority) is refused.
+* settings that an older engine would silently leave out (a mount's subpath, a gateway's priority) are refused.
 
---disable-content-trust=false is refused always: nobody here verifies signatures.
+--disable-content-trust=false is always refused: systemd-docker verifies no signatures.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ from systemd_docker.options.values import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from systemd_docker.jsonobj import JsonObject, JsonValue
+    from systemd_docker.options.client import Client
     from systemd_docker.options.pflag import Flag
     from systemd_docker.options.run_options import RunOptions
 
@@ -43,7 +42,7 @@ _NAMESPACES = (
     ("userns", "USER", "UsernsMode", ("", "host")),
     ("cgroupns", "CGROUP", "CgroupnsMode", ("", "host", "private")),
 )
-"""Namespaces whose mode the client judges; the others are the engine's business. --pid takes container:NAME too."""
+"""Namespaces whose mode is checked here; the engine checks the others. --pid takes container:NAME too."""
 
 _HEALTH_TIMES = (
     "health-interval",
@@ -58,38 +57,11 @@ _EMPTY_MATTERS = frozenset({"MaskedPaths", "ReadonlyPaths"})
 
 
 @frozen
-class Client:
-    """What the docker CLI would look at on its own side.
-
-    directory:      the current one, absolute; relative mount sources start there.
-    read_file:      the content of a file named on the command line, raising OSError.
-    config:         docker's config.json, {} if there is none.
-    api:            the version of the Engine API that is spoken, e.g. (1, 50).
-    socket_path:    where the engine listens, e.g. "/run/docker.sock".
-    engine_os:      as /_ping says it.
-    terminal_size:  rows and columns where standard output is a terminal.
-    stdin_usable:   standard input is more than /dev/null.
-    stdin_terminal: it is a terminal.
-    """
-
-    environ: Mapping[str, str]
-    directory: str
-    read_file: Callable[[str], bytes]
-    config: JsonObject
-    api: tuple[int, int]
-    socket_path: str
-    engine_os: str = "linux"
-    terminal_size: tuple[int, int] | None = None
-    stdin_usable: bool = False
-    stdin_terminal: bool = False
-
-
-@frozen
 class CreateRequest:
-    """name and platform are query parameters, "" to leave them out; body is what is sent as JSON.
+    """name and platform are query parameters, "" to leave them out; body is sent as JSON.
 
-    docker_config: what must be put into the container as /run/secrets/docker/config.json before it starts (root's,
-                   mode 0600); None for nothing. See api_socket.py.
+    docker_config: the content of /run/secrets/docker/config.json in the container, to be written before it starts
+                   (root's, mode 0600); None for no such file. See api_socket.py.
     """
 
     name: str
@@ -99,9 +71,9 @@ class CreateRequest:
 
 
 def create_request(options: RunOptions, client: Client, *, plain: bool = False) -> CreateRequest:
-    """The request that the docker CLI would send for the same command line; UsageError where it would refuse.
+    """Return the request that the docker CLI would send for the same command line. Raises UsageError.
 
-    plain: leave out our own ways, see the module's docstring; then it is docker's request exactly.
+    plain: docker's request exactly, without the deliberate differences of the module's docstring.
     """
     checks.support(options, client)
     checks.pull(options)
@@ -121,10 +93,7 @@ def create_request(options: RunOptions, client: Client, *, plain: bool = False) 
 
 
 def _body(options: RunOptions, client: Client, *, plain: bool) -> dict[str, JsonValue]:
-    """The create request's body. The parts are made in the order in which the docker CLI judges them."""
-    mac_address = options.text("mac-address")
-    if mac_address and not addresses.is_mac_address(mac_address.strip()):
-        raise UsageError(f"{mac_address} is not a valid mac address")
+    """Return the create request's body."""
     checks.swappiness(options)
     body: dict[str, JsonValue] = {"Image": options.image, "Cmd": [*options.command]}
     for part in (
@@ -157,7 +126,7 @@ def _merge(body: dict[str, JsonValue], part: dict[str, JsonValue]) -> None:
 
 
 def _without_empty(body: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """The same for the engine, and what an inspected container shows when docker made it."""
+    """Leave out empty fields, which the engine takes for absent ones."""
     host_config = body["HostConfig"]
     assert isinstance(host_config, dict)
     kept = {key: value for key, value in host_config.items() if value not in ([], {}) or key in _EMPTY_MATTERS}
@@ -265,7 +234,7 @@ def _namespaces(options: RunOptions) -> dict[str, JsonValue]:
     for name, word, _, modes in _NAMESPACES:
         mode = options.text(name)
         if mode not in modes and not (name == "pid" and _names_container(mode)):
-            raise UsageError(f"--{name}: invalid {word} mode")
+            raise UsageError(f"--{name}={mode} is not a mode of the {word} namespace")
     return {"HostConfig": {field: options.text(name) for name, _, field, _ in _NAMESPACES if options.given(name)}}
 
 
@@ -287,7 +256,7 @@ def _endings(options: RunOptions, *, plain: bool) -> dict[str, JsonValue]:
 
 def _logging_and_security(options: RunOptions, client: Client) -> dict[str, JsonValue]:
     if options.text("log-driver") == "none" and options.given("log-opt"):
-        raise UsageError("invalid logging opts for driver none")
+        raise UsageError("--log-opt needs a --log-driver other than none")
     security_opts = [security.security_opt(text, client.read_file) for text in options.texts("security-opt")]
     host_config: dict[str, JsonValue] = {
         "SecurityOpt": [text for text in security_opts if text != security.UNCONFINED_PATHS],
@@ -302,7 +271,7 @@ def _logging_and_security(options: RunOptions, client: Client) -> dict[str, Json
 def _storage(options: RunOptions) -> dict[str, JsonValue]:
     pairs = [text.partition("=") for text in options.texts("storage-opt")]
     if not all(equals for _, equals, _ in pairs):
-        raise UsageError("invalid storage option")
+        raise UsageError("--storage-opt must be NAME=VALUE")
     return {"HostConfig": {"StorageOpt": {name: value for name, _, value in pairs}}}
 
 
@@ -311,7 +280,7 @@ def _healthcheck(options: RunOptions) -> dict[str, JsonValue]:
     given = {name: options.number(name) for name in _HEALTH_TIMES if options.number(name)}
     if options.switch("no-healthcheck"):
         if command or given:
-            raise UsageError("--no-healthcheck conflicts with --health-* options")
+            raise UsageError("--no-healthcheck conflicts with --health-*")
         return {"Healthcheck": {"Test": ["NONE"]}}
     for name, number in given.items():
         if number < 0:
@@ -331,7 +300,7 @@ def _networks(options: RunOptions) -> dict[str, JsonValue]:
         aliases=options.texts("network-alias"),
         ip=options.text("ip"),
         ip6=options.text("ip6"),
-        mac_address=options.text("mac-address"),
+        mac_address=addresses.mac_address(options.text("mac-address")) if options.text("mac-address") else "",
         link_local_ips=options.texts("link-local-ip"),
         links=options.texts("link"),
     )

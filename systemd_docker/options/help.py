@@ -16,23 +16,23 @@ _WIDTH = 100
 _RUN = """\
 Usage:  systemd-docker [OPTIONS] run [RUN OPTIONS] IMAGE [COMMAND] [ARG...]
 
-Run a container as the service that we are the ExecStart= of
+Run a container as a systemd service; for ExecStart=
 
-Run options, those of 'docker run':
+Run options, as for 'docker run':
 """
 
 _OWN = """\
 Usage:  systemd-docker [OPTIONS] COMMAND …
 
-Make a Docker container be the systemd service
+Run Docker containers as systemd services
 
 Commands:
-  run              Run a container as the service that we are the ExecStart= of
+  run              Run a container as a systemd service; for ExecStart=
   exec             Run a command in the unit's container; for ExecReload=, ExecStartPost=
   kill             Send a signal to the unit's container; for ExecReload=
   stop             Stop the unit's container; for ExecStop=
-  rm               Remove what containers the unit has left; for ExecStopPost=
-  install-system   Put launchers, units and manual pages where the system looks for them
+  rm               Remove all containers of the unit; for ExecStopPost=
+  install-system   Install the launchers, units and manual pages
 
 Options:
 """

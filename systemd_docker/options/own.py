@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 @frozen
 class OwnOptions:
-    """What to do with a container, apart from what docker-run(1) says of it.
+    """The values of systemd-docker's own options.
 
-    cgroups:   the v1 hierarchies that a container is moved in, ("name=systemd", "cpu") or ("all",); systemd's is
-               always among them. Only where it is moved: one that is born in the unit is so in every hierarchy.
-    logs:      relay the container's output.
-    env:       pass our own environment on to the container.
-    pid_file:  where to write the leader's PID; "" for nowhere.
-    exit_:     "same" dies as the container died, "code" exits with docker-run's 128+n.
-    replace:   remove a container that has the name of ours, even if it runs.
-    print_:    "human", or "api" for JSON.
-    journal:   "stream" passes output on as it comes, "fields" makes each line a record with Docker's fields.
-    log_overflow: what happens while nobody takes output: "block" slows the payload down, "drop" loses it.
+    cgroups:      the v1 hierarchies in which a container is moved, ("name=systemd", "cpu") or ("all",); systemd's is
+                  always among them. A container that is created in the unit is there in every hierarchy.
+    logs:         relay the container's output.
+    env:          pass systemd-docker's own environment on to the container.
+    pid_file:     file for the leader's PID; "" for none.
+    exit_:        "same" ends as the container ended, "code" exits with docker-run's 128+n.
+    replace:      remove another container that has the wanted name, even if it runs.
+    print_:       "human", or "api" for JSON.
+    journal:      "stream" relays output unchanged, "fields" makes each line a record with Docker's fields.
+    log_overflow: when the reader of the log falls behind: "block" slows the payload down, "drop" loses output.
     log_priority: syslog(3)'s, of standard output and of standard error.
     """
 
@@ -88,43 +88,42 @@ def _priority(word: str) -> int:
 
 OWN_FLAGS = (
     choice("adopt", "How the container's processes become part of the unit", "auto|parent|move|none", "auto"),
-    Flag("cgroups", "NAME", "Which hierarchies of cgroup v1 to move it in with --adopt=move, or \"all\"", short="c",
+    Flag("cgroups", "NAME", "Hierarchy of cgroup v1 in which --adopt=move moves it, or \"all\"", short="c",
          repeats=True),
-    switch("dry-run", "Print what would be asked of the engine and done to the unit, and do nothing"),
-    switch("env", "Pass our own environment on to the container", short="e"),
-    choice("exit", "End as the container ended, or with docker-run's exit status", "same|code", "same"),
-    choice("health-on-failure", "What to do with a container that is unhealthy", "none|kill|restart|stop", "none"),
+    switch("dry-run", "Print the create request and the planned cgroup changes, and exit"),
+    switch("env", "Pass systemd-docker's environment on to the container", short="e"),
+    choice("exit", "End as the container ended, or exit with docker-run's status", "same|code", "same"),
+    choice("health-on-failure", "Action when the container becomes unhealthy", "none|kill|restart|stop", "none"),
     switch("help", "Print this help", short="h"),
-    choice("journal", "How output goes to the journal: as it comes, or in records with Docker's fields",
+    choice("journal", "How to write output: as a plain stream, or as journal records with Docker's fields",
            "stream|fields", "stream"),
-    choice("log-level", "Which of our own messages to write", "error|warning|notice|info|debug", "info"),
-    choice("log-overflow", "What to do while nobody takes the output: let the container wait, or drop it",
+    choice("log-level", "Least important message of systemd-docker to write", "error|warning|notice|info|debug",
+           "info"),
+    choice("log-overflow", "When the log reader falls behind: block the container, or drop output",
            "block|drop", "block"),
     Flag("log-priority", "OUT[:ERR]", "Priorities of standard output and standard error in the journal",
          read=_read_priorities, default="info:err"),
     switch("logs", "Relay the container's output", short="l", default="true"),
-    choice("main-pid", "Which process systemd takes for the main one", "auto|container|wrapper", "auto"),
+    choice("main-pid", "Process that systemd tracks as the main one", "auto|container|wrapper", "auto"),
     switch("notify", "The same as --sdnotify=container", short="n"),
     Flag("pid-file", "FILE", "Write the PID of the container's first process to this file", short="p"),
-    choice("print", "How --dry-run prints", "human|api", "human"),
-    switch("replace", "Remove a container that has the name already, even if it runs"),
-    choice("sdnotify", "When READY=1 is said: once it runs, by the container, once it is healthy, never",
-           "conmon|container|healthy|ignore", "conmon"),
-    switch("version", "Print our version"),
-    choice("watchdog", "Who says WATCHDOG=1: the container, its healthcheck, the engine that sees it run",
-           "auto|payload|health|engine", "auto"),
+    choice("print", "Format of --dry-run", "human|api", "human"),
+    switch("replace", "Remove another container with the same name, even if it runs"),
+    choice("sdnotify", "When to send READY=1: after the start (conmon), when the container sends it"
+           " (container), when healthy, or never (ignore)", "conmon|container|healthy|ignore", "conmon"),
+    switch("version", "Print the version"),
+    choice("watchdog", "What keeps the watchdog alive: the container, its healthcheck, or the engine"
+           " reporting it as running", "auto|payload|health|engine", "auto"),
 )  # fmt: skip
 
 _OWN = Spellings(OWN_FLAGS)
 
 
 def parse_own(argv: Sequence[str]) -> tuple[OwnOptions, tuple[str, ...]]:
-    """Our options, and the words behind them: ("run", "--rm", "busybox", …), or nothing at all."""
+    """Return the options, and the words after them: ("run", "--rm", "busybox", …), or none."""
     uses, rest = parse_flags(argv, _OWN)
     values = {flag.long: flag.default for flag in OWN_FLAGS} | {flag.long: value for flag, value in uses}
-    notify = [
-        value if flag.long == "sdnotify" else "container" for flag, value in uses if _says_who_notifies(flag, value)
-    ]
+    notify = [value if flag.long == "sdnotify" else "container" for flag, value in uses if _sets_notify(flag, value)]
     texts = {long: str(value) for long, value in values.items()}
     switches = {long: value in (True, "true") for long, value in values.items()}
     options = OwnOptions(
@@ -151,5 +150,5 @@ def parse_own(argv: Sequence[str]) -> tuple[OwnOptions, tuple[str, ...]]:
     return options, rest
 
 
-def _says_who_notifies(flag: Flag, value: object) -> bool:
+def _sets_notify(flag: Flag, value: object) -> bool:
     return flag.long == "sdnotify" or (flag.long == "notify" and value is True)

@@ -95,7 +95,7 @@ def parse_flags(argv: Sequence[str], spellings: Spellings) -> tuple[tuple[Use, .
 def _long(word: str, words: list[str], spellings: Spellings) -> list[Use]:
     name, equals, value = word[2:].partition("=")
     if not name or name.startswith("-"):
-        raise UsageError(f"bad flag syntax: {word}")
+        raise UsageError(f"{word} is not a flag")
     flag = spellings.by_long.get(name)
     if flag is None:
         raise UsageError(f"unknown flag: --{name}")
@@ -112,7 +112,7 @@ def _cluster(word: str, words: list[str], spellings: Spellings) -> list[Use]:
         if flag is None:
             if word[1:].partition("=")[0] in spellings.by_long and len(word) > 2:
                 return _long(f"-{word}", words, spellings)
-            raise UsageError(f"unknown shorthand flag: {_letter(letters)} in -{letters}")
+            raise UsageError(f"unknown flag: -{letters[0]} in {word}")
         if letters[1:2] == "=" and len(letters) > 2:
             value, letters = letters[2:], ""
         elif not flag.kind:
@@ -120,15 +120,9 @@ def _cluster(word: str, words: list[str], spellings: Spellings) -> list[Use]:
         elif len(letters) > 1:
             value, letters = letters[1:], ""
         else:
-            value, letters = _next(flag, words, f"'{letters}' in -{letters}"), ""
+            value, letters = _next(flag, words, f"-{letters}"), ""
         uses.append(_use(flag, value, spellings))
     return uses
-
-
-def _letter(letters: str) -> str:
-    # pflag looks at bytes: of a letter that is not ASCII it names the first byte, read as Latin-1.
-    first = letters[0].encode("utf-8", "surrogateescape")[:1].decode("latin-1")
-    return f"'{quoted(first)[1:-1]}'" if first != "'" else r"'\''"
 
 
 def _next(flag: Flag, words: list[str], name: str) -> str:
@@ -136,7 +130,7 @@ def _next(flag: Flag, words: list[str], name: str) -> str:
     if not flag.kind:
         return "true"
     if not words:
-        raise UsageError(f"flag needs an argument: {name}")
+        raise UsageError(f"flag {name} needs an argument")
     return words.pop()
 
 
@@ -145,5 +139,4 @@ def _use(flag: Flag, text: str, spellings: Spellings) -> Use:
     try:
         return meant, meant.read(text)
     except UsageError as error:
-        name = f"-{flag.short}, --{flag.long}" if flag.short else f"--{flag.long}"
-        raise UsageError(f"invalid argument {quoted(text)} for {quoted(name)} flag: {error}") from None
+        raise UsageError(f"invalid argument {quoted(text)} for --{flag.long}: {error}", hint=error.hint) from None

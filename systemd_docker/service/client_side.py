@@ -6,7 +6,7 @@ import os
 
 from systemd_docker import jsonobj, log
 from systemd_docker.errors import UsageError
-from systemd_docker.options.create_request import Client
+from systemd_docker.options.client import Client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

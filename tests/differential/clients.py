@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from systemd_docker.errors import UsageError
 from systemd_docker.jsonobj import dump
-from systemd_docker.options.create_request import Client, create_request
+from systemd_docker.options.client import Client
+from systemd_docker.options.create_request import create_request
 from systemd_docker.options.run_options import parse_run
 from tests.differential import sandbox
 from tests.differential.meaning import complaint, meaning

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from systemd_docker.errors import UsageError
 from systemd_docker.jsonobj import dump
-from systemd_docker.options.create_request import Client, create_request
+from systemd_docker.options.client import Client
+from systemd_docker.options.create_request import create_request
 from systemd_docker.options.flags import FLAGS
 from systemd_docker.options.own import OwnOptions, parse_own
 from systemd_docker.options.pflag import Flag

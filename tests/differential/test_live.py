@@ -53,7 +53,7 @@ def test_the_recorded_answers_are_what_the_docker_cli_says(version: str, api: st
 
 @pytest.mark.parametrize("api", recorded.API_VERSIONS)
 def test_random_command_lines_mean_the_same_to_docker(api: str) -> None:
-    with docker(recorded.REFERENCE, api) as client:
+    with docker(recorded.FOLLOWED, api) as client:
 
         @settings(max_examples=1500, suppress_health_check=list(HealthCheck))
         @given(generated.command_lines())
@@ -68,7 +68,7 @@ def test_random_command_lines_mean_the_same_to_docker(api: str) -> None:
 
 @pytest.mark.parametrize("row", [row for row in DIFFERENCES if row.docker is not None], ids=lambda row: row.line)
 def test_docker_is_different_where_the_table_says_so(row: Difference) -> None:
-    with docker(recorded.REFERENCE, row.api) as client:
+    with docker(recorded.FOLLOWED, row.api) as client:
         answer = client.answer(row.line)
 
     assert answer.accepted == row.docker
@@ -79,7 +79,7 @@ def test_docker_is_different_where_the_table_says_so(row: Difference) -> None:
 def test_the_whole_of_systemd_docker_asks_for_the_same(api: str) -> None:
     ask = [sys.executable, "-P", "-m", "systemd_docker", "--adopt=none", "--log-level=warning", "run"]
     environ = {"SYSTEMD_DOCKER_PLAIN": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    answers = recorded.read_answers(recorded.REFERENCE)
+    answers = recorded.expected_answers()
 
     with command_client(ask, api, environ) as client:
         wrong = {}

@@ -19,6 +19,9 @@ NO_SUCH_PID = 2**22 + 1
 DEADLY = frozenset({"HUP", "INT", "QUIT", "ABRT", "KILL", "SEGV", "USR1", "USR2", "ALRM", "TERM"})
 """Signals that end a payload which does not handle them, as far as tests send them."""
 
+NOT_CONFIG = ("HostConfig", "NetworkingConfig", "MacAddress")
+"""Of a create request: no part of the container's Config. Since API 1.52 there is no container-wide MAC address."""
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -122,7 +125,7 @@ class Container:
     def inspect(self, template: Mapping[str, Any]) -> dict[str, Any]:
         """`GET /containers/ID/json`: template with what is known of this container laid over it."""
         answer = copy.deepcopy(dict(template))
-        given = {key: value for key, value in self.request.items() if key not in ("HostConfig", "NetworkingConfig")}
+        given = {key: value for key, value in self.request.items() if key not in NOT_CONFIG}
         answer["Config"] |= {
             **self.image["Config"],
             **{key: value for key, value in given.items() if value is not None},

@@ -251,7 +251,7 @@ def wait(engine: FakeEngine, exchange: Exchange, name: str) -> None:
     elif condition == "next-exit" or container.is_running:
         engine.wait(exchange, lambda: container.has_ended(number))
     body: dict[str, Any] = {"StatusCode": container.exit_code_of(number)}
-    if engine.api_version < "1.42":
+    if engine.speaks_below(1, 42):
         body = {"Error": None, **body}
     exchange.connection.send_chunk(compact(body) + b"\n")
     exchange.connection.end_chunks()
@@ -302,7 +302,7 @@ def logs(engine: FakeEngine, exchange: Exchange, name: str) -> None:
 
 
 def _attach_head(engine: FakeEngine, exchange: Exchange, container: Container) -> bytes:
-    framed = not container.has_tty and engine.api_version >= "1.42"
+    framed = not container.has_tty and not engine.speaks_below(1, 42)
     kind = {"Content-Type": f"application/vnd.docker.{'multiplexed' if framed else 'raw'}-stream"}
     if "upgrade" not in exchange.call.headers:
         return encode_head("200 OK", kind)

@@ -307,13 +307,18 @@ class FakeEngine:
             "ID": container.id,
             "Attributes": {**container.labels, "image": image, "name": container.name, **attributes},
         }
+        older = {"status": action, "id": container.id, "from": image} if self.speaks_below(1, 52) else {}
         self.events.append(
-            {"status": action, "id": container.id, "from": image, "Type": "container", "Action": action,
-             "Actor": actor, "scope": "local", "time": 1767225600, "timeNano": 1767225600 * 10**9 + len(self.events)}
+            {**older, "Type": "container", "Action": action, "Actor": actor, "scope": "local",
+             "time": 1767225600, "timeNano": 1767225600 * 10**9 + len(self.events)}
         )  # fmt: skip
         self.changed.notify_all()
 
     # How it answers
+
+    def speaks_below(self, *version: int) -> bool:
+        """Whether this engine's API is older, whatever version a request names."""
+        return _numbers(self.api_version) < version
 
     @property
     def headers(self) -> dict[str, str]:

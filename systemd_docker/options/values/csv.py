@@ -12,7 +12,7 @@ def split_fields(text: str) -> list[str]:
     """The fields of the first line that is not empty; in a quoted field a doubled quote is one."""
     text = text.replace("\r\n", "\n").lstrip("\n")
     if not text:
-        raise UsageError("EOF")
+        raise UsageError("it is empty")
     fields: list[str] = []
     start = 0
     while True:
@@ -27,7 +27,7 @@ def _plain_field(text: str, start: int) -> tuple[str, int]:
     end = next((index for index in range(start, len(text)) if text[index] in ",\n"), len(text))
     quote = text.find('"', start, end)
     if quote != -1:
-        raise UsageError(f'{_position(text, quote)}: bare " in non-quoted-field')
+        raise UsageError("a quote inside a field: quote the whole field")
     return text[start:end], end
 
 
@@ -38,16 +38,8 @@ def _quoted_field(text: str, start: int) -> tuple[str, int]:
         follower = text[quote + 1 : quote + 2]
         if follower != '"':
             if follower not in ("", ",", "\n"):
-                raise UsageError(f'{_position(text, quote)}: extraneous or missing " in quoted-field')
+                raise UsageError("text after a quoted field")
             return field, quote + 1
         field += '"'
         begin = quote + 2
-    raise UsageError(f'{_position(text, len(text))}: extraneous or missing " in quoted-field')
-
-
-def _position(text: str, index: int) -> str:
-    before = text[: index - (index == len(text))]  # a line break at the very end begins no line
-    line, begin = before.count("\n") + 1, before.rfind("\n") + 1
-    column = len(text[begin:index].encode("utf-8", "surrogateescape")) + 1
-    record = "record on line 1; " if line > 1 else ""
-    return f"{record}parse error on line {line}, column {column}"
+    raise UsageError("a quote is not closed")

@@ -104,13 +104,13 @@ def file_lines(file: str, read_file: Callable[[str], bytes], environ: Mapping[st
     try:
         content = read_file(file)
     except IsADirectoryError:
-        raise UsageError(f"invalid env file ({file}): read {file}: is a directory") from None
+        raise UsageError(f"cannot read '{file}': it is a directory") from None
     except OSError as error:
-        raise UsageError(f"open {file}: {(error.strerror or '').lower()}") from error
+        raise UsageError(f"cannot read '{file}': {error.strerror}") from error
     try:
         yield from _assignments(content, environ)
     except UsageError as error:
-        raise UsageError(f"invalid env file ({file}): {error}") from None
+        raise UsageError(f"in '{file}': {error}") from None
 
 
 def _assignments(content: bytes, environ: Mapping[str, str]) -> Iterator[str]:
@@ -132,10 +132,10 @@ def _assignments(content: bytes, environ: Mapping[str, str]) -> Iterator[str]:
 
 def _decoded(raw: bytes, number: int) -> str:
     if len(raw) >= _MAX_LINE_BYTES:
-        raise UsageError("bufio.Scanner: token too long")
+        raise UsageError(f"line {number} is longer than {_MAX_LINE_BYTES} bytes")
     raw = raw.removesuffix(b"\r")
     try:
         line = raw.decode()
     except UnicodeDecodeError:
-        raise UsageError(f"invalid utf8 bytes at line {number}: [{' '.join(map(str, raw))}]") from None
+        raise UsageError(f"line {number} is not UTF-8") from None
     return line.removeprefix("\ufeff") if number == 1 else line

@@ -1,7 +1,6 @@
 """How Go reads numbers, so that --pids-limit=010 is eight and --cpus=1/4 a quarter: Go's strconv, time and math/big.
 
-Every reader takes the text as typed and returns an int, or raises UsageError with the reason that the docker CLI
-gives.
+Every reader takes the text as typed and returns a number, or raises UsageError with the reason.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _BASES = {"0x": 16, "0b": 2, "0o": 8}
 _MAX_EXPONENT = 10**6
 _INT64_MAX = (1 << 63) - 1
-_UINT64_MAX = (1 << 64) - 1
 _UNIT_SHIFT = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
 _NANOSECONDS = {
     "ns": 1,
@@ -33,28 +31,20 @@ _BOOLEANS |= {"0": False, "f": False, "F": False, "false": False, "FALSE": False
 def boolean(text: str) -> bool:
     """strconv.ParseBool: 1 t T true TRUE True, 0 f F false FALSE False."""
     if text not in _BOOLEANS:
-        raise UsageError(f"strconv.ParseBool: parsing {quoted(text)}: invalid syntax")
+        raise UsageError("must be true or false")
     return _BOOLEANS[text]
 
 
 def integer(text: str, base: int = 0) -> int:
     """strconv.ParseInt(text, base, 64): with base 0 "0x10" is 16, "010" eight, "1_000" a thousand."""
     negative, digits = _without_sign(text)
-    try:
-        number = _magnitude(digits, base, _UINT64_MAX)
-        if number > _INT64_MAX + negative:
-            raise UsageError("value out of range")
-    except UsageError as error:
-        raise UsageError(f"strconv.ParseInt: parsing {quoted(text)}: {error}") from None
+    number = _magnitude(digits, base, _INT64_MAX + negative)
     return -number if negative else number
 
 
 def natural(text: str, base: int = 0, bits: int = 64) -> int:
     """strconv.ParseUint(text, base, bits): as integer() but without a sign."""
-    try:
-        return _magnitude(text, base, (1 << bits) - 1)
-    except UsageError as error:
-        raise UsageError(f"strconv.ParseUint: parsing {quoted(text)}: {error}") from None
+    return _magnitude(text, base, (1 << bits) - 1)
 
 
 def natural16(text: str) -> int:
@@ -66,7 +56,7 @@ def _without_sign(text: str) -> tuple[bool, str]:
 
 
 def _magnitude(text: str, base: int, most: int | None = None) -> int:
-    """The number; UsageError "invalid syntax" or, as soon as the digits exceed it, "value out of range"."""
+    """Return the number, which must not exceed most. Raises UsageError."""
     if base:
         return _count(text.lower().replace("_", "."), base, most)  # no underscores where the base is given
     digits = text.lower()
@@ -83,12 +73,12 @@ def _count(digits: str, base: int, most: int | None = None) -> int:
     for digit in digits.replace("_", ""):
         value = _DIGITS.find(digit)
         if not 0 <= value < base:
-            raise UsageError("invalid syntax")
+            raise UsageError("not a number")
         number = number * base + value
         if most is not None and number > most:
-            raise UsageError("value out of range")
+            raise UsageError("out of range")
     if not all(digits.split("_")):
-        raise UsageError("invalid syntax")
+        raise UsageError("not a number")
     return number
 
 
@@ -103,9 +93,9 @@ def number(text: str) -> float:
             raise ValueError(text)
         value = float.fromhex(text.replace("_", "")) if hexadecimal else float(text)
     except (ValueError, OverflowError):
-        raise UsageError(f"strconv.ParseFloat: parsing {quoted(text)}: invalid syntax") from None
+        raise UsageError("not a number") from None
     if value in (float("inf"), float("-inf")) and bare[:1] not in "iI":
-        raise UsageError(f"strconv.ParseFloat: parsing {quoted(text)}: value out of range")
+        raise UsageError("out of range")
     return value
 
 
@@ -113,11 +103,11 @@ def size_bytes(text: str) -> int:
     """ "512m" -> 536870912; "1.5g", "100 mb", "1GiB": powers of 1024; fractions of a byte are dropped."""
     last = max((index for index, char in enumerate(text) if char in "0123456789. "), default=-1)
     if last == -1:
-        raise UsageError(f"invalid size: '{text}'")
+        raise UsageError("not a size")
     digits, suffix = text[: last + 1], text[last + 1 :]
     size = number(digits[:-1] if digits[-1] == " " else digits)
     if size < 0:
-        raise UsageError(f"invalid size: '{text}'")
+        raise UsageError("not a size")
     return _int64(size * (1 << _shift(suffix)))
 
 
@@ -126,7 +116,7 @@ def _shift(suffix: str) -> int:
     if unit in ("", "b"):
         return 0
     if unit[0] not in _UNIT_SHIFT or unit[1:] not in ("", "b", "ib"):
-        raise UsageError(f"invalid suffix: '{suffix if len(suffix) > 3 else unit}'")
+        raise UsageError(f"unknown unit {quoted(suffix)}, must be one of b, k, m, g, t, p")
     return _UNIT_SHIFT[unit[0]]
 
 
@@ -144,10 +134,10 @@ def nano_cpus(text: str) -> int:
     """ "1.5" -> 1500000000; also "1/4", "2e-1", "0x1p-2": exact, never through a float."""
     parsed = _fraction(text)
     if parsed is None:
-        raise UsageError(f"failed to parse {text} as a rational number")
+        raise UsageError("not a number")
     numerator, denominator = parsed
     if numerator * 10**9 % denominator:
-        raise UsageError("value is too precise")
+        raise UsageError("more than nine decimals")
     nano = numerator * 10**9 // denominator
     return (nano + (1 << 63)) % (1 << 64) - (1 << 63)  # more than 9 thousand million CPUs wrap round, as in Go
 
@@ -174,12 +164,12 @@ def _decimal(text: str) -> tuple[int, int]:
         mantissa = mantissa[2:].removeprefix("_")
     whole, _, decimals = mantissa.partition(".")
     if whole.endswith("_") or decimals.startswith("_"):
-        raise UsageError("invalid syntax")
+        raise UsageError("not a number")
     number = _count(whole + decimals, base)
     if number == 0:
         return 0, 1
     if abs(exponent) > _MAX_EXPONENT:
-        raise UsageError("value out of range")
+        raise UsageError("out of range")
     scale = base ** len(decimals.replace("_", ""))
     return (number * power_of**exponent, scale) if exponent >= 0 else (number, scale * power_of**-exponent)
 
@@ -196,36 +186,34 @@ def _split_exponent(text: str, base: int) -> tuple[str, int, int]:
 
 def duration_nsec(text: str) -> int:
     """ "1h2m3.5s" -> 3723500000000, time.ParseDuration; a number without a unit is an error, but for 0."""
-    negative, rest = text[:1] == "-", text[1:] if text[:1] in ("+", "-") else text
-    if rest == "0" and text:
+    negative, rest = _without_sign(text)
+    if rest == "0":
         return 0
-    total = 0
     if not rest:
-        raise UsageError(f"time: invalid duration {_time_quoted(text)}")
+        raise UsageError("not a duration")
+    total = 0
     while rest:
-        value, rest = _duration_part(text, rest)
+        value, rest = _duration_part(rest)
         total += value
-        if total > 1 << 63:
-            raise UsageError(f"time: invalid duration {_time_quoted(text)}")
-    if total == 1 << 63 and not negative:
-        raise UsageError(f"time: invalid duration {_time_quoted(text)}")
+        if total > _INT64_MAX + negative:
+            raise UsageError("out of range")
     return -total if negative else total
 
 
-def _duration_part(text: str, rest: str) -> tuple[int, str]:
-    """The first number with its unit, in nanoseconds, and what follows."""
+def _duration_part(rest: str) -> tuple[int, str]:
+    """Return the first number with its unit, in nanoseconds, and what follows."""
     whole, rest = _leading(rest, _DECIMALS)
     decimals = ""
     if rest.startswith("."):
         decimals, rest = _leading(rest[1:], _DECIMALS)
     if not (whole or decimals) or int(whole or "0") > 1 << 63:
-        raise UsageError(f"time: invalid duration {_time_quoted(text)}")
+        raise UsageError("not a duration")
     unit_end = next((index for index, char in enumerate(rest) if char in f".{_DECIMALS}"), len(rest))
     unit, rest = rest[:unit_end], rest[unit_end:]
     if not unit:
-        raise UsageError(f"time: missing unit in duration {_time_quoted(text)}")
+        raise UsageError("a number has no unit, such as s or m")
     if unit not in _NANOSECONDS:
-        raise UsageError(f"time: unknown unit {_time_quoted(unit)} in duration {_time_quoted(text)}")
+        raise UsageError(f"unknown unit {quoted(unit)}, must be one of ns, us, ms, s, m, h")
     return int(whole or "0") * _NANOSECONDS[unit] + _fraction_of(_NANOSECONDS[unit], decimals), rest
 
 
@@ -243,12 +231,3 @@ def _fraction_of(unit: int, decimals: str) -> int:
 def _leading(text: str, chars: str) -> tuple[str, str]:
     rest = text.lstrip(chars)
     return text[: len(text) - len(rest)], rest
-
-
-def _time_quoted(text: str) -> str:
-    """The quotes of Go's time package: byte by byte, plainer than quoted()."""
-    escaped = "".join(
-        f"\\x{byte:02x}" if byte < 0x20 or byte >= 0x80 else f"\\{byte:c}" if byte in b'"\\' else f"{byte:c}"
-        for byte in text.encode("utf-8", "surrogateescape")
-    )
-    return f'"{escaped}"'

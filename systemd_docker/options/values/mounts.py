@@ -1,4 +1,4 @@
-"""The little languages of --volume, --mount and --tmpfs."""
+"""The values of --volume, --mount and --tmpfs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from systemd_docker.errors import UsageError
 from systemd_docker.frozen import frozen
 from systemd_docker.options.values import go_numbers, paths
 from systemd_docker.options.values.csv import split_fields
+from systemd_docker.options.values.go_quoting import BLANKS, quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class MountKey:
 
     option: where its value goes in the engine's Mount, e.g. ("BindOptions", "Propagation"); ("", "Source") for the
             mount itself.
-    read:   raises UsageError or ValueError; bare means what the key stands for without "=".
+    read:   raises UsageError. bare: the value of the key without "="; None where it needs one.
     """
 
     name: str
@@ -36,6 +37,12 @@ def _octal(text: str) -> int:
     return go_numbers.natural(text, base=8, bits=32)
 
 
+def _boolean(text: str) -> bool:
+    if text not in ("1", "true", "0", "false"):
+        raise UsageError("not a boolean")
+    return text in ("1", "true")
+
+
 MOUNT_KEYS = (
     MountKey("type", ("", "Type"), str.lower),
     MountKey("source", ("", "Source")),
@@ -43,13 +50,13 @@ MOUNT_KEYS = (
     MountKey("target", ("", "Target")),
     MountKey("dst", ("", "Target")),
     MountKey("destination", ("", "Target")),
-    MountKey("readonly", ("", "ReadOnly"), go_numbers.boolean, bare=True),
-    MountKey("ro", ("", "ReadOnly"), go_numbers.boolean, bare=True),
+    MountKey("readonly", ("", "ReadOnly"), _boolean, bare=True),
+    MountKey("ro", ("", "ReadOnly"), _boolean, bare=True),
     MountKey("consistency", ("", "Consistency"), str.lower),
     MountKey("bind-propagation", ("BindOptions", "Propagation"), str.lower),
-    MountKey("bind-nonrecursive", ("BindOptions", "NonRecursive"), go_numbers.boolean, bare=True),
     MountKey("bind-recursive", ("BindOptions", "")),
-    MountKey("volume-nocopy", ("VolumeOptions", "NoCopy"), go_numbers.boolean, bare=True),
+    MountKey("bind-create-src", ("BindOptions", "CreateMountpoint"), _boolean, bare=True),
+    MountKey("volume-nocopy", ("VolumeOptions", "NoCopy"), _boolean, bare=True),
     MountKey("volume-subpath", ("VolumeOptions", "Subpath")),
     MountKey("volume-label", ("VolumeOptions", "Labels"), appends=True),
     MountKey("volume-driver", ("VolumeOptions", "DriverConfig.Name")),
@@ -62,7 +69,7 @@ MOUNT_KEYS = (
 _BY_NAME = {key.name: key for key in MOUNT_KEYS}
 
 _OWNERS = {"VolumeOptions": "volume", "ImageOptions": "image", "BindOptions": "bind", "TmpfsOptions": "tmpfs"}
-"""Which type of mount may have the options; the docker CLI complains in this order."""
+"""The type of mount that may have the options."""
 
 _RECURSION = {
     "enabled": "",
@@ -78,31 +85,33 @@ def mount(text: str) -> Mount:
     The source is as typed; with_directory() makes it absolute. See Mount in `POST /containers/create`.
     """
     result: Mount = {"Type": "volume"}
-    for field in split_fields(text):
+    for field in split_fields(text.strip(BLANKS)):
         _take(result, field)
-    if not result["Type"]:
-        raise UsageError("type is required")
     if not result.get("Target"):
-        raise UsageError("target is required")
+        raise UsageError("option 'target' is missing")
     for options, owner in _OWNERS.items():
         if options in result and result["Type"] != owner:
-            raise UsageError(f"cannot mix '{owner}-*' options with mount type '{result['Type']}'")
+            raise UsageError(f"options {owner}-* need type={owner}, not type={result['Type']}")
     _check_recursion(result)
     return result
 
 
 def _take(result: Mount, field: str) -> None:
     name, equals, text = field.partition("=")
+    if name != name.strip(BLANKS) or text != text.strip(BLANKS):
+        raise UsageError(f"white space around a word of {quoted(field)}")
     name = name.lower()
+    if name == "bind-nonrecursive":
+        raise UsageError("bind-nonrecursive is no longer supported, use bind-recursive=disabled")
     key = _BY_NAME.get(name)
-    if not equals and (key is None or key.bare is None):
-        raise UsageError(f"invalid field '{field}' must be a key=value pair")
     if key is None:
-        raise UsageError(f"unexpected key '{name}' in '{field}'")
+        raise UsageError(f"unknown option '{name}'")
+    if not text and (equals or key.bare is None):
+        raise UsageError(f"option '{name}' needs a value")
     try:
         value = key.read(text) if equals else key.bare
     except UsageError:
-        raise UsageError(f"invalid value for {name}: {text}") from None
+        raise UsageError(f"invalid value for option '{name}': {quoted(text)}") from None
     options, inner = key.option
     if name == "bind-recursive":
         inner, value = _recursion(text), True
@@ -132,9 +141,7 @@ def _store(target: Mount, path: str, value: JsonValue, *, appends: bool) -> None
 def _recursion(text: str) -> str:
     """The bind option that a word stands for; "" for the default."""
     if text not in _RECURSION:
-        raise UsageError(
-            f'invalid value for bind-recursive: {text} (must be "enabled", "disabled", "writable", or "readonly")'
-        )
+        raise UsageError(f"bind-recursive must be one of {', '.join(_RECURSION)}")
     return _RECURSION[text]
 
 
@@ -144,11 +151,9 @@ def _check_recursion(result: Mount) -> None:
         return
     for word in ("writable", "readonly"):
         if options.get(_RECURSION[word]) and not result.get("ReadOnly"):
-            raise UsageError(f"option 'bind-recursive={word}' requires 'readonly' to be specified in conjunction")
+            raise UsageError(f"bind-recursive={word} needs readonly beside it")
     if options.get(_RECURSION["readonly"]) and options.get("Propagation") != "rprivate":
-        raise UsageError(
-            "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in conjunction"
-        )
+        raise UsageError("bind-recursive=readonly needs bind-propagation=rprivate beside it")
 
 
 def check_api(mount: Mount, api: tuple[int, int]) -> None:
@@ -157,13 +162,13 @@ def check_api(mount: Mount, api: tuple[int, int]) -> None:
     if not isinstance(options, dict):
         return
     if options.get("ReadOnlyForceRecursive") and api < (1, 44):
-        raise UsageError("bind-recursive=readonly requires API v1.44 or later")
+        raise UsageError("bind-recursive=readonly needs an engine with API version 1.44 or newer")
     if options.get("NonRecursive") and api < (1, 40):
-        raise UsageError("bind-recursive=disabled requires API v1.40 or later")
+        raise UsageError("bind-recursive=disabled needs an engine with API version 1.40 or newer")
 
 
 def with_directory(mount: Mount, directory: str) -> Mount:
-    """The same mount, with a source that starts with "." below directory."""
+    """Return the same mount, with a source that starts with "." below directory."""
     source = mount.get("Source")
     if isinstance(source, str) and source.startswith("."):
         return mount | {"Source": paths.absolute(source, directory)}
@@ -171,13 +176,13 @@ def with_directory(mount: Mount, directory: str) -> Mount:
 
 
 def volume(spec: str, directory: str) -> tuple[str, bool]:
-    """What --volume asks for: (bind, True) for a source and a target, (target, False) for an anonymous volume.
+    """Return (bind, True) for a --volume with a source and a target, (target, False) for an anonymous volume.
 
     A source that starts with "." is below directory; everything else stays as typed, the options too: the engine
     judges them. A single letter in front of a ":" is a Windows drive to the docker CLI, so "a:/b" is anonymous.
     """
     if not spec:
-        raise UsageError("invalid empty volume spec")
+        raise UsageError("it is empty")
     if len(spec.encode("utf-8", "surrogateescape")) <= 2:
         return spec, False
     parts = list(_sections(spec))
@@ -196,9 +201,9 @@ def _sections(spec: str) -> Iterable[str]:
             section += char
             continue
         if not section:
-            raise UsageError(f"invalid spec: {spec}: empty section between colons")
+            raise UsageError("nothing between two colons")
         if len(parts) == 2 and char:
-            raise UsageError(f"invalid spec: {spec}: too many colons")
+            raise UsageError("too many colons")
         parts.append(section)
         section = ""
     return parts

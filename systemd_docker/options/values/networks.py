@@ -21,7 +21,7 @@ MAC_ADDRESS_API = (1, 44)
 
 @frozen
 class Network:
-    """One use of --network; addresses are as typed, the engine judges them."""
+    """One use of --network."""
 
     name: str
     aliases: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ def network(text: str) -> Network:
     for field in split_fields(text):
         result = _with_field(result, field)
     if not result.name:
-        raise UsageError("network name/id is not specified")
+        raise UsageError("no name")
     return result
 
 
@@ -50,32 +50,32 @@ def _with_field(result: Network, field: str) -> Network:
     # Lower-cased as a whole: names, aliases and driver options too.
     name, equals, value = field.lower().partition("=")
     if not equals or not name:
-        raise UsageError(f"invalid field {field}")
+        raise UsageError(f"{quoted(field)} is not KEY=VALUE")
     name, value = name.strip(BLANKS), value.strip(BLANKS)
     match name:
         case "name":
             return replace(result, name=value)
         case "ip":
-            return replace(result, ip=value)
+            return replace(result, ip=addresses.ip_text(value))
         case "ip6":
-            return replace(result, ip6=value)
+            return replace(result, ip6=addresses.ip_text(value))
         case "mac-address":
-            return replace(result, mac_address=value)
+            return replace(result, mac_address=addresses.mac_address(value))
         case "alias":
             return replace(result, aliases=(*result.aliases, value))
         case "link-local-ip":
-            return replace(result, link_local_ips=(*result.link_local_ips, value))
+            return replace(result, link_local_ips=(*result.link_local_ips, addresses.ip_text(value)))
         case "driver-opt":
             return replace(result, driver_opts=(*result.driver_opts, _driver_opt(value)))
         case "gw-priority":
             return replace(result, gw_priority=_priority(value))
-    raise UsageError(f"invalid field key {name}")
+    raise UsageError(f"unknown key {quoted(name)}")
 
 
 def _driver_opt(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise UsageError("invalid key value pair format in driver options")
+        raise UsageError(f"driver-opt={text} is not KEY=VALUE")
     return key.strip(BLANKS), value.strip(BLANKS)
 
 
@@ -83,8 +83,7 @@ def _priority(text: str) -> int:
     try:
         return go_numbers.integer(text, base=10)
     except UsageError as error:
-        reason = str(error).rpartition(": ")[2]
-        raise UsageError(f"invalid gw-priority ({text}): {reason}") from None
+        raise UsageError(f"invalid gw-priority: {error}") from None
 
 
 def is_user_defined(name: str) -> bool:
@@ -103,11 +102,11 @@ def endpoints(networks: Sequence[Network], flags: Network) -> dict[str, JsonValu
     for index, item in enumerate(networks):
         endpoint = _endpoint(_merged(item, flags) if index == 0 else item)
         if item.name in result:
-            raise UsageError(f"network {quoted(item.name)} is specified multiple times")
+            raise UsageError(f"network {quoted(item.name)} is given twice")
         if endpoint or len(networks) > 1:
             result[item.name] = endpoint
     if len({is_user_defined(item.name) for item in networks}) > 1:
-        raise UsageError("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
+        raise UsageError("a user-defined network and one of the engine's own cannot be combined")
     return result
 
 
@@ -120,7 +119,7 @@ def _merged(item: Network, flags: Network) -> Network:
         (item.link_local_ips, flags.link_local_ips, "--link-local-ip", "link-local IP addresses"),
     ):
         if own and other:
-            raise UsageError(f"conflicting options: cannot specify both {flag} and per-network {what}")
+            raise UsageError(f"{flag} conflicts with the {what} in --network")
     return replace(
         item,
         aliases=item.aliases or flags.aliases,
@@ -135,11 +134,9 @@ def _merged(item: Network, flags: Network) -> Network:
 
 def _endpoint(item: Network) -> dict[str, JsonValue]:
     if not item.name.strip(BLANKS):
-        raise UsageError("no name set for network")
+        raise UsageError("a network needs a name")
     if item.aliases and not is_user_defined(item.name):
-        raise UsageError("network-scoped aliases are only supported for user-defined networks")
-    if item.mac_address and not addresses.is_mac_address(item.mac_address.strip(BLANKS)):
-        raise UsageError(f"{item.mac_address} is not a valid mac address")
+        raise UsageError("only a user-defined network can have aliases")
     ipam: dict[str, JsonValue] = {
         "IPv4Address": item.ip,
         "IPv6Address": item.ip6,

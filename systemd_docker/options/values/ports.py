@@ -5,6 +5,7 @@ from __future__ import annotations
 from systemd_docker.errors import UsageError
 from systemd_docker.frozen import frozen
 from systemd_docker.options.values import addresses, go_numbers
+from systemd_docker.options.values.go_quoting import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,12 +44,9 @@ def exposed(specs: Iterable[str]) -> Iterator[str]:
     """ "8000-8001/udp" -> "8000/udp", "8001/udp"; the engine judges the protocol."""
     for spec in specs:
         if ":" in spec:
-            raise UsageError(f"invalid port format for --expose: {spec}")
+            raise UsageError(f"--expose={spec}: ports of the host are published with --publish")
         protocol, port = _split_protocol(spec)
-        try:
-            first, last = _port_range(port)
-        except UsageError as error:
-            raise UsageError(f"invalid range format for --expose: {spec}, error: {error}") from None
+        first, last = _checked_range(port)
         yield from (f"{number}/{protocol}" for number in range(first, last + 1))
 
 
@@ -59,7 +57,7 @@ def _plain(spec: str) -> str:
     for field in spec.split(","):
         name, equals, value = field.partition("=")
         if not equals or not name:
-            raise UsageError(f"invalid publish opts format (should be name=value but got '{field}')")
+            raise UsageError(f"{quoted(field)} is not NAME=VALUE in --publish")
         named[name] = value
     return f"{named['published']}:{named['target']}/{named['protocol']}"
 
@@ -70,61 +68,44 @@ def _parse(spec: str) -> Iterator[Binding]:
     ip = _ip(":".join(before))
     protocol, port = _split_protocol(container)
     if not port:
-        raise UsageError(f"no port specified: {spec}<empty>")
-    first, last = _checked_range(port, "containerPort")
-    host_first, host_last = _checked_range(host_port, "hostPort") if host_port else (0, last - first)
+        raise UsageError(f"--publish={spec} names no port of the container")
+    first, last = _checked_range(port)
+    host_first, host_last = _checked_range(host_port) if host_port else (0, last - first)
     if last - first != host_last - host_first and first != last:
-        raise UsageError(f"invalid ranges specified for container and host Ports: {port} and {host_port}")
-    if protocol.lower() not in _PROTOCOLS:
-        raise UsageError(f"invalid proto: {protocol}")
+        raise UsageError(f"port ranges of different lengths: {host_port} and {port}")
+    if protocol not in _PROTOCOLS:
+        raise UsageError(f"unknown protocol {quoted(protocol)} in --publish={spec}")
     for offset in range(last - first + 1):
         host = str(host_first + offset) if host_port else ""
         if host and first == last and host_first != host_last:
             host = f"{host_first}-{host_last}"
-        yield Binding(f"{first + offset}/{protocol.lower()}", ip, host)
+        yield Binding(f"{first + offset}/{protocol}", ip, host)
 
 
 def _ip(text: str) -> str:
-    ip = _without_brackets(text) if text.startswith("[") else text
+    ip = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if ip and addresses.packed_ip_or_none(ip) is None:
-        raise UsageError(f"invalid IP address: {ip}")
+        raise UsageError(f"{quoted(text)} is not an IP address")
     return ip
 
 
-def _without_brackets(text: str) -> str:
-    end = text.find("]")
-    reason = ""
-    if end == -1:
-        reason = "missing ']' in address"
-    elif end + 1 < len(text):
-        reason = "too many colons in address" if text[end + 1] == ":" else "missing port in address"
-    elif "[" in text[1:]:
-        reason = "unexpected '[' in address"
-    if reason:
-        raise UsageError(f"invalid IP address {text}: address {text}:: {reason}")
-    return text[1:end]
-
-
 def _split_protocol(text: str) -> tuple[str, str]:
-    """ "80/udp" -> ("udp", "80"); "80" and "80/" are tcp."""
-    port, *protocols = text.split("/")
-    if not port:
-        return "", ""
-    return (protocols[0] if protocols and protocols[0] else "tcp"), port
+    """ "80/UDP" -> ("udp", "80"); "80" and "80/" are tcp."""
+    port, _, protocol = text.partition("/")
+    return (protocol.lower() or "tcp") if port else "", port
 
 
-def _checked_range(text: str, what: str) -> tuple[int, int]:
+def _checked_range(text: str) -> tuple[int, int]:
     try:
         return _port_range(text)
-    except UsageError:
-        raise UsageError(f"invalid {what}: {text}") from None
+    except UsageError as error:
+        raise UsageError(f"{quoted(text)} is not a port or a range of ports: {error}") from None
 
 
 def _port_range(text: str) -> tuple[int, int]:
-    """ "80" -> (80, 80), "80-82" -> (80, 82); what follows a second "-" is not looked at."""
-    if not text:
-        raise UsageError("empty string specified for ports")
-    ends = [go_numbers.natural(part, base=10, bits=16) for part in text.split("-")[:2]]
-    if ends[-1] < ends[0]:
-        raise UsageError(f"invalid range specified for port: {text}")
-    return ends[0], ends[-1]
+    """ "80" -> (80, 80), "80-82" -> (80, 82)."""
+    first, dash, last = text.partition("-")
+    begin, end = (go_numbers.natural(part, base=10, bits=16) for part in (first, last if dash else first))
+    if end < begin:
+        raise UsageError("it ends before it begins")
+    return begin, end

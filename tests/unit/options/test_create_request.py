@@ -8,7 +8,8 @@ import pytest
 
 from systemd_docker.errors import UsageError
 from systemd_docker.frozen import replace
-from systemd_docker.options.create_request import Client, CreateRequest, create_request
+from systemd_docker.options.client import Client
+from systemd_docker.options.create_request import CreateRequest, create_request
 from systemd_docker.options.run_options import parse_run
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def test_standard_input_must_be_one() -> None:
 
 
 def test_a_terminal_is_needed_for_standard_input_on_one() -> None:
-    with pytest.raises(UsageError, match=r"^the input device is not a TTY$"):
+    with pytest.raises(UsageError, match=r"^--tty and --interactive need a terminal"):
         asked(["-it", "i"], replace(CLIENT, stdin_usable=True))
 
     request = asked(["-it", "i"], replace(CLIENT, stdin_usable=True, stdin_terminal=True, terminal_size=(24, 80)))
@@ -101,16 +102,20 @@ def test_a_terminal_is_needed_for_standard_input_on_one() -> None:
 @pytest.mark.parametrize(
     ("argv", "api", "message"),
     [
-        (["--annotation", "a=b", "i"], (1, 42), '"--annotation" requires API version 1.43'),
-        (["--cgroupns", "host", "i"], (1, 40), '"--cgroupns" requires API version 1.41'),
-        (["--health-start-interval", "1s", "i"], (1, 43), '"--health-start-interval" requires API version 1.44'),
+        (["--annotation", "a=b", "i"], (1, 42), "--annotation needs an engine with API 1.43"),
+        (["--cgroupns", "host", "i"], (1, 40), "--cgroupns needs an engine with API 1.41"),
+        (["--health-start-interval", "1s", "i"], (1, 43), "--health-start-interval needs an engine with API 1.44"),
         (
             ["--mount", "type=volume,dst=/a,volume-subpath=b", "i"],
             (1, 44),
-            '"volume-subpath" requires API version 1.45',
+            "volume-subpath needs an engine with API 1.45",
         ),
-        (["--mount", "type=image,dst=/a,image-subpath=b", "i"], (1, 47), '"image-subpath" requires API version 1.48'),
-        (["--network", "name=a,gw-priority=1", "i"], (1, 47), '"gw-priority" requires API version 1.48'),
+        (
+            ["--mount", "type=image,dst=/a,image-subpath=b", "i"],
+            (1, 47),
+            "image-subpath needs an engine with API 1.48",
+        ),
+        (["--network", "name=a,gw-priority=1", "i"], (1, 47), "gw-priority needs an engine with API 1.48"),
     ],
 )
 def test_what_an_older_engine_would_leave_out_is_refused(argv: list[str], api: tuple[int, int], message: str) -> None:
@@ -119,7 +124,7 @@ def test_what_an_older_engine_would_leave_out_is_refused(argv: list[str], api: t
     with pytest.raises(UsageError) as error:
         asked(argv, client)
 
-    assert str(error.value) == f"{message}, but the Docker daemon API version is {api[0]}.{api[1]}"
+    assert str(error.value) == f"{message}, this one has {api[0]}.{api[1]}"
     assert asked(argv, replace(client, api=(api[0], api[1] + 1))).body
 
 
@@ -133,7 +138,7 @@ def test_signatures_that_nobody_would_verify_are_refused() -> None:
 
 
 def test_windows_flags_are_for_windows_engines() -> None:
-    with pytest.raises(UsageError, match=r'^"--cpu-count" is only supported on a Docker daemon running on windows'):
+    with pytest.raises(UsageError, match=r"^--cpu-count needs an engine on windows, this one runs on linux$"):
         asked(["--cpu-count", "2", "i"])
 
     assert host_config(asked(["--cpu-count", "2", "i"], replace(CLIENT, engine_os="windows")))["CpuCount"] == 2

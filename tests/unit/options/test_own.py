@@ -105,11 +105,11 @@ def test_own_options(argv: list[str], expected: dict[str, object] | None) -> Non
     [
         (
             ["--adopt=mother", "run"],
-            'invalid argument "mother" for "--adopt" flag: must be one of auto, parent, move, none',
+            'invalid argument "mother" for --adopt: must be one of auto, parent, move, none',
         ),
-        (["--exit=", "run"], 'invalid argument "" for "--exit" flag: must be one of same, code'),
+        (["--exit=", "run"], 'invalid argument "" for --exit: must be one of same, code'),
         (["--fast", "run"], "unknown flag: --fast"),
-        (["--pid-file"], "flag needs an argument: --pid-file"),
+        (["--pid-file"], "flag --pid-file needs an argument"),
     ],
 )
 def test_a_mistake_is_named(argv: list[str], message: str) -> None:

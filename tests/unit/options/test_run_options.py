@@ -53,20 +53,20 @@ def test_a_flag_can_be_spelled_in_all_of_dockers_ways(argv: list[str], long: str
         (["--rm"], "'systemd-docker run' requires at least 1 argument"),
         (["--rm", "--"], "'systemd-docker run' requires at least 1 argument"),
         (["--fast", "i"], "unknown flag: --fast"),
-        (["-dx", "i"], "unknown shorthand flag: 'x' in -x"),
-        (["---rm", "i"], "bad flag syntax: ---rm"),
-        (["--=x", "i"], "bad flag syntax: --=x"),
-        (["--name"], "flag needs an argument: --name"),
-        (["-de"], "flag needs an argument: 'e' in -e"),
+        (["-dx", "i"], "unknown flag: -x in -dx"),
+        (["---rm", "i"], "---rm is not a flag"),
+        (["--=x", "i"], "--=x is not a flag"),
+        (["--name"], "flag --name needs an argument"),
+        (["-de"], "flag -e needs an argument"),
         (
             ["--rm=maybe", "i"],
-            'invalid argument "maybe" for "--rm" flag: strconv.ParseBool: parsing "maybe": invalid syntax',
+            'invalid argument "maybe" for --rm: must be true or false',
         ),
-        (["-m", "x", "i"], 'invalid argument "x" for "-m, --memory" flag: invalid size: \'x\''),
-        (["--net", "a=b", "i"], 'invalid argument "a=b" for "--net" flag: invalid field key a'),
+        (["-m", "x", "i"], 'invalid argument "x" for --memory: not a size'),
+        (["--net", "a=b", "i"], 'invalid argument "a=b" for --net: unknown key "a"'),
     ],
 )
-def test_a_mistake_is_named_as_docker_names_it(argv: list[str], message: str) -> None:
+def test_a_mistake_is_named(argv: list[str], message: str) -> None:
     with pytest.raises(UsageError) as error:
         parse_run(argv)
 

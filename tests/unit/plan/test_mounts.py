@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from systemd_docker.options.create_request import Client, create_request
+from systemd_docker.options.client import Client
+from systemd_docker.options.create_request import create_request
 from systemd_docker.options.run_options import parse_run
 from systemd_docker.plan import mounts
 from systemd_docker.plan.mounts import BIND, CONTAINER, VOLUME, Mount, ReadOnlySource
