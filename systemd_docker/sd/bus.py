@@ -26,7 +26,7 @@ _UNITS = b"/org/freedesktop/systemd1/unit"
 _PROPERTIES = b"org.freedesktop.DBus.Properties"
 
 _ADDRESS_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/.\\*")
-"""What the D-Bus Specification lets an address have as it is, "Server Addresses"."""
+"""Characters that stand for themselves in an address; D-Bus Specification, "Server Addresses"."""
 
 _NUMBERS = {"b": ctypes.c_int, "i": ctypes.c_int32, "u": ctypes.c_uint32, "t": ctypes.c_uint64}
 

@@ -1,6 +1,6 @@
 """Unit-file syntax: files into assignments, values into words, command lines and booleans. Mechanism only.
 
-What a section or a key means is not known here. The rules are those of systemd.syntax(7) and of "Command lines" in
+Other modules know what sections and keys mean. The rules are those of systemd.syntax(7) and of "Command lines" in
 systemd.service(5). No file is refused: what systemd ignores with a warning (a line without "=", an assignment before
 the first section) is kept, and is no assignment.
 
@@ -64,7 +64,7 @@ class UnitFile:
 
     @property
     def text(self) -> str:
-        """What was parsed, to the byte."""
+        """The text that was parsed, to the byte."""
         return "".join(entry.text for entry in self.entries)
 
     def values(self, section: str, key: str) -> tuple[str, ...]:
@@ -98,12 +98,12 @@ class Command:
 
 
 def parse(text: str) -> UnitFile:
-    """Any text; `parse(text).text == text`."""
+    """Parse any text; `parse(text).text == text`."""
     entries = []
     section = ""
     for verbatim, logical in _logical_lines(text):
         if logical.startswith("["):
-            # systemd refuses a file with a broken header. Here, what follows belongs to no section.
+            # systemd refuses a file with a broken header. Here, the lines below it belong to no section.
             section = logical[1:-1] if logical.endswith("]") else ""
             entries.append(Entry(verbatim, section))
         elif section and "=" in logical:
@@ -120,8 +120,8 @@ def merge(files: Iterable[UnitFile]) -> UnitFile:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (verbatim lines, what they say together, stripped); the latter is "" for comments and blank lines."""
-    verbatim, said, continued = "", "", False
+    """Yield (verbatim lines, the logical line that they make, stripped); that is "" for comments and blank lines."""
+    verbatim, logical, continued = "", "", False
     # str.splitlines() would also split at form feeds and at Unicode's line separators; systemd splits at \n and \r.
     for line in io.StringIO(text, newline=""):
         bare = line.rstrip("\r\n")
@@ -134,12 +134,12 @@ def _logical_lines(text: str) -> Iterator[tuple[str, str]]:
             verbatim = ""
         verbatim += line
         if continued := (len(bare) - len(bare.rstrip("\\"))) % 2 == 1:
-            said += bare[:-1] + " "
+            logical += bare[:-1] + " "
             continue
-        yield verbatim, (said + bare).removeprefix("\ufeff").strip(WHITESPACE)
-        verbatim, said = "", ""
+        yield verbatim, (logical + bare).removeprefix("\ufeff").strip(WHITESPACE)
+        verbatim, logical = "", ""
     if verbatim:
-        yield verbatim, said.removeprefix("\ufeff").strip(WHITESPACE)
+        yield verbatim, logical.removeprefix("\ufeff").strip(WHITESPACE)
 
 
 def parse_boolean(text: str) -> bool:
@@ -239,7 +239,7 @@ def _plain(text: str, position: int, special: str) -> str:
 
 
 def _read_escape(text: str, position: int) -> tuple[bytes, int]:
-    """What a backslash in front of position stands for, and the position behind it."""
+    """Return the bytes that a backslash in front of position stands for, and the position behind the escape."""
     char = text[position : position + 1]
     if not char:
         raise UnitSyntaxError(f"nothing behind the backslash at the end of: {text}")

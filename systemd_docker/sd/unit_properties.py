@@ -1,4 +1,4 @@
-"""What systemd reports of a unit: one query, one record. Asked over D-Bus, through systemctl where there is no bus.
+"""A unit's properties as systemd reports them: one query, one record. On the bus, or through systemctl without one.
 
 systemctl is the way on hosts without a bus daemon, and for a user's manager without a user bus: it may use systemd's
 private socket, which is for no other program.
@@ -134,7 +134,7 @@ PROPERTIES = (
     Property("name", "Id", "s", "Unit"),
     Property("delegate_subgroup", "DelegateSubgroup", "s"),
 )
-"""What systemd is asked for, and the field that has the answer; org.freedesktop.systemd1(5)."""
+"""The properties that a query asks for, and the fields for the answers; org.freedesktop.systemd1(5)."""
 
 
 class PropertiesQuery:

@@ -76,3 +76,14 @@ def test_only_unit_reads_the_environment(path: Path) -> None:
         return
     reads = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
     assert not [node for node in reads if node.attr in ("environ", "getenv") and ast.unparse(node.value) == "os"]
+
+
+def test_only_the_dry_run_among_the_commands_knows_how_a_start_works() -> None:
+    """The other commands share service.ownership and its like with a start, and nothing else."""
+    importers = {
+        path.stem
+        for path in (PACKAGE / "commands").glob("*.py")
+        if any(module.startswith("systemd_docker.service.start") for module in imports(path))
+    }
+
+    assert importers == {"dry_run"}
