@@ -16,7 +16,7 @@ from systemd_docker.errors import EngineError, EngineUnreachableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import TypeVar
 
     from systemd_docker.engine.http_parser import Head
@@ -83,6 +83,26 @@ def complete(exchange: http.Exchange, wait: http.Wait, deadline: float) -> Engin
 
     _whole(exchange, receive_rest)
     return failure_of(exchange)
+
+
+def pieces(exchange: http.Exchange, wait: http.Wait, silence_sec: float) -> Iterator[bytes]:
+    """Yield the body as it comes, until it ends. Raises EngineError where the answer is an error.
+
+    silence_sec: between two pieces. Raises EngineUnreachableError.
+    """
+    head = receive_head(exchange, wait)
+    if head.status >= 400:
+        receive(exchange, wait)
+
+    def receive_more() -> None:
+        exchange.advance_when_ready(wait, time.monotonic() + silence_sec)
+
+    while True:
+        if piece := exchange.parser.take_body():
+            yield piece
+        if exchange.complete:
+            return
+        _whole(exchange, receive_more)
 
 
 def failure_of(exchange: http.Exchange) -> EngineError | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from systemd_docker.engine.http_parser import Head
+    from systemd_docker.engine.image_reference import Reference
     from systemd_docker.jsonobj import JsonObject, JsonValue
 
     T = TypeVar("T")
@@ -186,6 +187,15 @@ class Engine:
     def image_labels(self, image: str) -> Mapping[str, JsonValue]:
         """Return the labels that every container of this image gets. Raises EngineError: 404, there is none."""
         return self._read(models.image_labels, "GET", f"/images/{http.quote(image)}/json")
+
+    def pull(self, reference: Reference, *, platform: str = "", credentials: str = "") -> http.Exchange:
+        """Pull an image; the caller's exchange, whose body is a line of JSON for each step of progress.
+
+        credentials: for the registry, as X-Registry-Auth has them.
+        """
+        query = {"fromImage": reference.repository, "tag": reference.tag, "platform": platform}
+        headers = {"X-Registry-Auth": credentials} if credentials else {}
+        return self._open("POST", "/images/create", query, headers=headers)
 
     def create_exec(self, container: str, body: JsonObject) -> str:
         """Return the id of a command that is to run in a running container; `POST /containers/ID/exec`."""

@@ -125,17 +125,17 @@ class Exchange:
 
     def receive_head(self, wait: Wait, deadline: float) -> Head:
         while self.parser.head is None:
-            self._advance_when_ready(wait, deadline)
+            self.advance_when_ready(wait, deadline)
         return self.parser.head
 
     def receive(self, wait: Wait, deadline: float) -> tuple[Head, bytes]:
         """Return the whole answer. Raises TimeoutError at the deadline (monotonic), OSError, ProtocolError."""
         head = self.receive_head(wait, deadline)
         while not self.complete:
-            self._advance_when_ready(wait, deadline)
+            self.advance_when_ready(wait, deadline)
         return head, self.parser.take_body()
 
-    def _advance_when_ready(self, wait: Wait, deadline: float) -> None:
+    def advance_when_ready(self, wait: Wait, deadline: float) -> None:
         wait(self.fileno(), self.events, deadline)
         self.advance()
 

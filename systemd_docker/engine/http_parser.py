@@ -201,6 +201,9 @@ def _number(text: str, *, base: int) -> int:
 
 def _parse_head(data: bytes) -> Head:
     status_line, *lines = data.decode("latin-1").split("\r\n")
+    if any("\r" in line or "\n" in line for line in (status_line, *lines)):
+        # Some parsers end a line there, others do not.
+        raise ProtocolError("a line break that is not CR LF")
     version, _, rest = status_line.partition(" ")
     code = rest[:3]
     # 000 to 099 are no statuses; RFC 9110.

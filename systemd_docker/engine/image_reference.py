@@ -1,11 +1,12 @@
-"""Image references, checked as the docker CLI does before it asks the engine.
+"""The grammar of image references: what the docker CLI checks before it asks the engine, and what a pull asks for.
 
-The grammar is the one of distribution's `reference` package, see docker-image-tag(1) "Description".
+It is the one of distribution's `reference` package, see docker-image-tag(1) "Description". Pure.
 """
 
 from __future__ import annotations
 
 from systemd_docker.errors import UsageError
+from systemd_docker.frozen import frozen
 
 _LOWER_HEX = frozenset("0123456789abcdef")
 _LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
@@ -14,6 +15,31 @@ _ALPHANUMERIC = _LOWER | _UPPER
 _DIGESTS = {"sha256": 64, "sha384": 96, "sha512": 128}
 _MAX_NAME_CHARS = 255
 _INVALID = "invalid reference format"
+
+
+@frozen
+class Reference:
+    """An image's name as the engine's pull wants it.
+
+    repository: with the registry in front, e.g. "docker.io/library/busybox", "127.0.0.1:5000/app".
+    tag:        "latest" if none was given, or a digest, "sha256:…".
+    """
+
+    repository: str
+    tag: str
+
+
+def parse_reference(image: str) -> Reference:
+    """ "busybox:musl" -> Reference("docker.io/library/busybox", "musl"); a digest wins over a tag."""
+    name, _, digest = image.partition("@")
+    path, slash, last = name.rpartition("/")
+    last, _, tag = last.partition(":")
+    return Reference("/".join(_split_domain(f"{path}{slash}{last}")), digest or tag or "latest")
+
+
+def is_image_id(text: str) -> bool:
+    """Whether text is 64 hex digits, with or without "sha256:": the id of an image, which no registry knows."""
+    return _is_digest(f"sha256:{text.removeprefix('sha256:')}")
 
 
 def check_reference(image: str) -> None:

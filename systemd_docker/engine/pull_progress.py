@@ -1,4 +1,4 @@
-"""Names of images as a pull wants them, and what an engine says while it pulls. Pure: no I/O."""
+"""A pull's progress: the sum of the lines that an engine sends about single layers. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -10,56 +10,17 @@ if TYPE_CHECKING:
     from systemd_docker.jsonobj import JsonObject
 
 MAX_LAYERS = 1024
-"""An image has at most 127 layers; what an engine says about more of them is not looked at."""
-
-
-@frozen
-class Reference:
-    """An image's name as the engine's pull wants it.
-
-    repository: with the registry in front, e.g. "docker.io/library/busybox", "127.0.0.1:5000/app".
-    tag:        "latest" if none was given, or a digest, "sha256:…".
-    """
-
-    repository: str
-    tag: str
-
-
-def parse_reference(text: str) -> Reference:
-    """ "busybox:musl" -> Reference("docker.io/library/busybox", "musl"); a digest wins over a tag.
-
-    The rules are docker's, see "Canonical and familiar names" of the distribution reference grammar. Nothing is
-    refused here: that is the engine's word to say.
-    """
-    name, _, digest = text.partition("@")
-    path, _, last = name.rpartition("/")
-    last, _, tag = last.partition(":")
-    return Reference(_with_registry(f"{path}/{last}" if path else last), digest or tag or "latest")
-
-
-def _with_registry(name: str) -> str:
-    first, slash, rest = name.partition("/")
-    if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
-        registry, path = first.replace("index.docker.io", "docker.io"), rest
-    else:
-        registry, path = "docker.io", name
-    return f"{registry}/library/{path}" if registry == "docker.io" and "/" not in path else f"{registry}/{path}"
-
-
-def is_image_id(text: str) -> bool:
-    """64 hex digits, with or without "sha256:": names an image that is here or nowhere; no registry can be asked."""
-    digits = text.removeprefix("sha256:")
-    return len(digits) == 64 and not set(digits) - set("0123456789abcdef")
+"""An image has at most 127 layers; lines about more of them are left out."""
 
 
 @frozen
 class PullProgress:
-    """How far a pull has come. Totals grow while the engine learns of more layers.
+    """The state of a pull. Totals grow while the engine learns of more layers.
 
     current_bytes, total_bytes: downloaded, and to be downloaded as far as known; compressed.
     unpacked_bytes:             of the downloaded ones; together with current_bytes: whether anything moves.
-    layers, layers_done:        known, and finished or already here.
-    finished:                   the image is here; nothing comes after it.
+    layers, layers_done:        known, and finished or present before.
+    finished:                   the image is present; no report follows.
     """
 
     current_bytes: int = 0
@@ -82,7 +43,7 @@ class PullProgress:
 
 
 class Tally:
-    """Adds up what an engine says about single layers; `POST /images/create`."""
+    """Adds up the lines about single layers; `POST /images/create`."""
 
     def __init__(self) -> None:
         self._downloaded: dict[str, int] = {}
@@ -99,7 +60,7 @@ class Tally:
         current, total = (jsonobj.get_or(line, f"progressDetail.{key}", 0) for key in ("current", "total"))
         if status == "Downloading":
             self._totals[layer] = max(total, current, self._totals.get(layer, 0))
-            # An interrupted download begins anew; what is shown does not go back for it.
+            # An interrupted download begins anew; the sum does not go back for it.
             self._downloaded[layer] = max(before, current)
         elif status == "Extracting" and not jsonobj.get_or(line, "progressDetail.units", ""):
             self._unpacked[layer] = current
@@ -109,7 +70,7 @@ class Tally:
             self._done.add(layer)
 
     def progress(self) -> PullProgress:
-        """The sum so far."""
+        """Return the sum so far."""
         return PullProgress(
             sum(self._downloaded.values()),
             sum(self._totals.values()),
@@ -124,4 +85,4 @@ _DOWNLOADED_STATUSES = _DONE_STATUSES | {"Download complete"}
 _LAYER_STATUSES = _DOWNLOADED_STATUSES | {
     "Pulling fs layer", "Waiting", "Downloading", "Verifying Checksum", "Extracting"
 }  # fmt: skip
-"""What the engine says of a layer; its other lines carry tags in their "id"."""
+"""Statuses of layers; other lines carry tags in their "id"."""

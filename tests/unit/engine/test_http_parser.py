@@ -69,6 +69,7 @@ def test_bytes_behind_an_upgrade_are_kept(size: int) -> None:
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n", "longer than its size"),
         (b"HTTP/1.1 099 OK\r\n\r\n", "not an HTTP answer"),
         (b"HTTP/2.0 200 OK\r\n\r\n", "not an HTTP answer"),
+        (b"HTTP/1.1 200 OK\n\r\n\r\n", "line break that is not CR LF"),
         (b"HTTP/1.1 200 OK\r\nA: b\r\n folded: c\r\n\r\n", "not a header"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 60_000 + b"\r\n\r\n", "not a length"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n", "body is longer than 16 MiB"),

@@ -1,4 +1,4 @@
-"""Names of images, and the sums of a pull's progress."""
+"""The sums of a pull's progress."""
 
 from __future__ import annotations
 
@@ -6,55 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from systemd_docker.engine.pull_progress import (
-    MAX_LAYERS,
-    PullProgress,
-    Reference,
-    Tally,
-    is_image_id,
-    parse_reference,
-)
-
-DIGEST = "sha256:" + "0a" * 32
-
-
-@pytest.mark.parametrize(
-    ("text", "repository", "tag"),
-    [
-        ("busybox", "docker.io/library/busybox", "latest"),
-        ("busybox:musl", "docker.io/library/busybox", "musl"),
-        ("docker.io/busybox:musl", "docker.io/library/busybox", "musl"),
-        ("index.docker.io/library/busybox", "docker.io/library/busybox", "latest"),
-        ("user/app:1", "docker.io/user/app", "1"),
-        ("docker.io/user/app", "docker.io/user/app", "latest"),
-        ("quay.io/org/team/app:v2", "quay.io/org/team/app", "v2"),
-        ("127.0.0.1:5000/app", "127.0.0.1:5000/app", "latest"),
-        ("127.0.0.1:5000/app:1", "127.0.0.1:5000/app", "1"),
-        ("localhost/app", "localhost/app", "latest"),
-        ("[::1]:5000/app:1", "[::1]:5000/app", "1"),
-        ("Upper/app", "Upper/app", "latest"),
-        (f"busybox@{DIGEST}", "docker.io/library/busybox", DIGEST),
-        (f"quay.io/org/app:v2@{DIGEST}", "quay.io/org/app", DIGEST),
-    ],
-)
-def test_a_reference_is_completed_as_docker_does(text: str, repository: str, tag: str) -> None:
-    assert parse_reference(text) == Reference(repository, tag)
-
-
-@pytest.mark.parametrize(
-    ("text", "is_id"),
-    [
-        ("0a" * 32, True),
-        (DIGEST, True),
-        ("0a" * 6, False),
-        ("0A" * 32, False),
-        ("0a" * 31 + "0g", False),
-        (f"busybox@{DIGEST}", False),
-        ("", False),
-    ],
-)
-def test_only_whole_ids_cannot_be_pulled(text: str, *, is_id: bool) -> None:
-    assert is_image_id(text) is is_id
+from systemd_docker.engine.pull_progress import MAX_LAYERS, PullProgress, Tally
 
 
 @pytest.mark.parametrize(
