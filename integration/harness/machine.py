@@ -54,18 +54,20 @@ class Spec:
     driver:    the engine's cgroup driver, "" for the suite's.
     hierarchy: "unified" is cgroup v2 alone (as much of it as the host has: maybe without controllers), "legacy" is
                v1 alone, "hybrid" is v1 with systemd's own tree on v2 beside it and needs a host that has it so.
+    images:    "containerd" where containerd stores the engine's images, the default of new installations since 29.
     """
 
     suite: str
     driver: Driver | Literal[""] = ""
     hierarchy: Hierarchy = "unified"
+    images: Literal["", "containerd"] = ""
 
     @property
     def cgroup_driver(self) -> Driver:
         return self.driver or SUITES[self.suite].driver
 
     def __str__(self) -> str:
-        parts = (self.suite, self.driver, self.hierarchy if self.hierarchy != "unified" else "")
+        parts = (self.suite, self.driver, self.hierarchy if self.hierarchy != "unified" else "", self.images)
         return "-".join(part for part in parts if part)
 
 

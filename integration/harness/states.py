@@ -47,4 +47,7 @@ def sweep() -> None:
 
 def engine_configuration(spec: Spec) -> str:
     """Return the text of daemon.json."""
-    return json.dumps({"exec-opts": [f"native.cgroupdriver={spec.cgroup_driver}"]})
+    configuration: dict[str, object] = {"exec-opts": [f"native.cgroupdriver={spec.cgroup_driver}"]}
+    if spec.images == "containerd":
+        configuration["features"] = {"containerd-snapshotter": True}
+    return json.dumps(configuration)

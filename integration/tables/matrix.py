@@ -98,6 +98,10 @@ CELLS: Mapping[tuple[Spec, str], Holds] = {
     (Spec("forky"), MOVE): MOVED_FROM_SCOPE_BARE,
     (Spec("forky", "cgroupfs"), ""): PARENT_BARE,
     (Spec("forky", "cgroupfs"), MOVE): MOVED_BARE,
+    (Spec("trixie", images="containerd"), ""): PARENT_BARE,
+    (Spec("trixie", images="containerd"), MOVE): MOVED_FROM_SCOPE_BARE,
+    (Spec("forky", images="containerd"), ""): PARENT_BARE,
+    (Spec("forky", images="containerd"), MOVE): MOVED_FROM_SCOPE_BARE,
 }
 """By machine, and by --adopt= if that is not auto, or the unit's Delegate=."""
 
@@ -123,7 +127,8 @@ def table(cells: Mapping[tuple[Spec, str], Holds]) -> Iterator[str]:
     for (spec, own), holds in cells.items():
         full = "full " if SUITES[spec.suite].has_kernel else ""
         delegation = ", not delegated" if own == UNDELEGATED else ""
-        where = f"{ENGINES[spec.suite]} {spec.cgroup_driver}, {full}{TREES[spec.hierarchy]}{delegation}"
+        images = f", {spec.images}'s images" if spec.images else ""
+        where = f"{ENGINES[spec.suite]} {spec.cgroup_driver}, {full}{TREES[spec.hierarchy]}{delegation}{images}"
         adopted = f"{'move' if own == MOVE else 'auto'}: {holds.way}"
         yield f"| {' | '.join((where, adopted, *_columns(holds)))} |"
 

@@ -6,15 +6,16 @@ import json
 from typing import Any
 
 from integration.harness.machine import Machine, poll
+from integration.harness.states import engine_configuration
 
 FREEZE = "systemctl kill --kill-whom=main --signal=STOP docker"
 THAW = "systemctl kill --kill-whom=main --signal=CONT docker"
 
 
 def configure(machine: Machine, **settings: Any) -> None:
-    """Have these settings beside the cgroup driver's, and no others, in an engine that runs with them."""
+    """Have these settings beside the machine's own, and no others, in an engine that runs with them."""
     before = json.loads(machine.run("cat /etc/docker/daemon.json"))
-    after = {"exec-opts": before["exec-opts"], **settings}
+    after = {**json.loads(engine_configuration(machine.spec)), **settings}
     if after != before:
         machine.write("/etc/docker/daemon.json", json.dumps(after))
         machine.run("systemctl reset-failed docker; systemctl restart docker")

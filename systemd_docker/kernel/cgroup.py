@@ -1,4 +1,4 @@
-"""cgroupfs: where the hierarchies are, where a process is, who is in a cgroup, and moving processes. Mechanism only.
+"""cgroupfs: the hierarchies, the cgroups of a process, the processes of a cgroup, and moving them. Mechanism only.
 
 Every function takes the mount or /proc as a parameter's default, so that a test can bring its own tree.
 """
@@ -64,7 +64,7 @@ class Cgroup:
             return frozenset(map(int, attribute.read().split()))
 
     def make(self) -> None:
-        """Make this cgroup unless it exists. Raises OSError: EACCES, EROFS, we may not."""
+        """Make this cgroup unless it exists. Raises OSError: EACCES, EROFS."""
         if not os.path.isdir(self.directory):
             os.mkdir(self.directory, 0o755)
 
@@ -72,7 +72,7 @@ class Cgroup:
         """Move one process, all of its threads with it, into this cgroup.
 
         Raises OSError: ESRCH, the process is gone; EBUSY, this cgroup hands controllers to children and so may
-        hold no process itself; EACCES, we may not write in the common ancestor. See cgroup-v2.rst in the
+        hold no process itself; EACCES, the common ancestor is not writable. See cgroup-v2.rst in the
         kernel's Documentation/admin-guide/, "No Internal Process Constraint" and "Delegation Containment".
         """
         write_attribute(f"{self.directory}/cgroup.procs", str(pid))
@@ -86,13 +86,12 @@ class Cgroup:
         )
 
     def remove(self) -> None:
-        """Remove this cgroup with those below it. Raises OSError: EBUSY, somebody is in there; it is no error if it
-        does not exist."""
+        """Remove this cgroup with those below it, if it exists. Raises OSError: EBUSY, a process is in there."""
         for cgroup in reversed(self.subtree()):
             os.rmdir(cgroup.directory)
 
     def read(self, attribute: str) -> str:
-        """An attribute without its last newline. Raises OSError: ENOENT, its controller is not enabled here."""
+        """Return an attribute without its last newline. Raises OSError: ENOENT, its controller is not enabled."""
         with open(f"{self.directory}/{attribute}") as file:
             return file.read().rstrip("\n")
 
@@ -100,9 +99,9 @@ class Cgroup:
         write_attribute(f"{self.directory}/{attribute}", value)
 
     def wait_for(self, event: str, deadline: float) -> bool:
-        """Wait until cgroup.events has a line like "frozen 1"; whether it came before the deadline (monotonic).
+        """Wait until cgroup.events has a line like "frozen 1"; return whether it came before deadline (monotonic).
 
-        The kernel wakes who polls that file for POLLPRI; cgroup-v2.rst, "Basic Operations", v2 only.
+        The kernel reports a change as POLLPRI on that file; cgroup-v2.rst, "Basic Operations", v2 only.
         """
         fd = os.open(f"{self.directory}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -117,7 +116,7 @@ class Cgroup:
         return True
 
     def is_delegated(self) -> bool:
-        """Whether systemd says that it leaves this cgroup's inside to us.
+        """Whether systemd leaves the inside of this cgroup to the unit.
 
         systemd marks delegated cgroups with an extended attribute: trusted.delegate, which only root sees; since 252
         user.delegate as well. See Delegate= in systemd.resource-control(5) and xattr(7).
@@ -149,16 +148,16 @@ class Hierarchies:
     def is_unified(self) -> bool:
         return bool(self.unified)
 
-    def beside_of(self, own: Cgroup) -> Cgroup | None:
-        """In the hybrid set-up, the cgroup of a unit of systemd's in the v2 tree as well; None where it has none."""
-        twin = Cgroup(self.beside, own.path)
+    def beside_of(self, unit_cgroup: Cgroup) -> Cgroup | None:
+        """Return a unit's cgroup in the v2 tree of the hybrid set-up; None where there is none."""
+        twin = Cgroup(self.beside, unit_cgroup.path)
         return twin if self.beside and os.path.isdir(twin.directory) else None
 
-    def is_v1_alone(self, own: Cgroup) -> bool:
-        return bool(self.systemd) and self.beside_of(own) is None
+    def is_v1_alone(self, unit_cgroup: Cgroup) -> bool:
+        return bool(self.systemd) and self.beside_of(unit_cgroup) is None
 
     def of_service(self, proc_cgroup: str) -> Cgroup:
-        """The cgroup, in systemd's hierarchy, of a process whose /proc/PID/cgroup reads proc_cgroup.
+        """Return the cgroup, in systemd's hierarchy, of a process whose /proc/PID/cgroup reads proc_cgroup.
 
         Raises LookupError where the text has no line for that hierarchy.
         """
@@ -180,7 +179,7 @@ def parse_proc_cgroup(text: str) -> Iterator[tuple[str, str]]:
 
 
 def find_hierarchies(mounts: str) -> Hierarchies:
-    """The hierarchies in /proc/self/mountinfo's text.
+    """Return the hierarchies in /proc/self/mountinfo's text.
 
     Only a mount whose root is "/" counts: systemd 254 and later bind single attributes (memory.pressure) into units'
     mount namespaces, and those lines are of type cgroup2 as well. A cgroup2 mount beside v1's name=systemd is the
@@ -195,11 +194,11 @@ def find_hierarchies(mounts: str) -> Hierarchies:
             return Hierarchies("", mount.mount_point, cgroup2)
     if cgroup2:
         return Hierarchies(cgroup2, "")
-    raise LookupError("no cgroup hierarchy of systemd's is mounted")
+    raise LookupError("systemd's cgroup hierarchy is not mounted")
 
 
 def v1_cgroups(mounts: str, proc_cgroup: str) -> Mapping[str, Cgroup]:
-    """Where a process, whose /proc/PID/cgroup reads proc_cgroup, is in each v1 hierarchy with controllers.
+    """Return where a process, whose /proc/PID/cgroup reads proc_cgroup, is in each v1 hierarchy with controllers.
 
     By controllers, as that text has them: {"cpu,cpuacct": Cgroup("/sys/fs/cgroup/cpuacct,cpu", "/a.service")}.
     """
@@ -218,7 +217,7 @@ def v1_cgroups(mounts: str, proc_cgroup: str) -> Mapping[str, Cgroup]:
 
 
 def read_proc_cgroup(pid: int | str, proc: str = "/proc") -> str:
-    """/proc/PID/cgroup. Raises OSError: ENOENT, ESRCH, the process is gone."""
+    """Return /proc/PID/cgroup. Raises OSError: ENOENT, ESRCH, the process is gone."""
     with open(f"{proc}/{pid}/cgroup") as attribute:
         return attribute.read()
 
@@ -231,9 +230,9 @@ def read_hierarchies(proc: str = "/proc") -> Hierarchies:
 def move_processes(source: Cgroup, target: Cgroup, *, passes: int = MOVE_PASSES) -> frozenset[int]:
     """Move every process of source into target; return the PIDs still left in source.
 
-    The kernel moves one process per write(2), and any of them may fork between our read and our write, so one
-    pass is never proof: reread until a pass finds nobody. A process that exits under our hands is as good as moved.
-    A process of another PID namespace stays: to write its 0 would move ourselves.
+    The kernel moves one process per write(2), and any of them may fork between the read and the write, so one pass
+    is never proof: reread until a pass finds no process. A process that exits meanwhile is as good as moved. One of
+    another PID namespace stays: to write its 0 would move the caller.
     """
     for _ in range(passes):
         pids = source.pids()

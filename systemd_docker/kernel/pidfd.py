@@ -1,4 +1,4 @@
-"""A container's first process, held by a pidfd: whoever has its number later is somebody else; pidfd_open(2)."""
+"""A container's first process, held by a pidfd: the kernel may give its PID to another process; pidfd_open(2)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 import select
 
 NO_FD = -1
-"""Where there is no descriptor."""
+"""Stands for no descriptor."""
 
 
 def hold(pid: int) -> tuple[int, int]:
-    """(pid, pidfd), the caller's; (0, NO_FD) where it has ended, which is no error: a container may live for 10 ms.
+    """Return (pid, a new pidfd), or (0, NO_FD) where it has ended, which is no error: a container may live for 10 ms.
 
     pid: 0 for one that does not run.
     """
@@ -23,7 +23,7 @@ def hold(pid: int) -> tuple[int, int]:
 
 
 def is_dead(pidfd: int) -> bool:
-    """Whether its process has ended, even if nobody has collected it."""
+    """Whether its process has ended, be it a zombie still."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(0))

@@ -77,7 +77,7 @@ def test_where_the_unit_has_no_cgroup_the_container_is_where_a_service_is(machin
 
 
 def test_the_device_rules_are_never_left(machine: Machine) -> None:
-    machine.expect_journal("stays where the engine's device rules are, ignoring")
+    machine.expect_journal("stays where the engine's device rules are")
     own = "--adopt=move --cgroups=all --cgroups=devices"
     machine.install_unit("web.service", unit(OPENS_FORBIDDEN, own=own, service=HAVE_CGROUPS))
     machine.run("systemctl start web")

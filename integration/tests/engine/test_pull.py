@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from integration.harness import images
-from integration.harness.machine import Machine, poll
+from integration.harness.machine import Machine, Spec, poll
 from integration.inside import registry as registry_room
 from integration.words.recorder import DIRECTORY, Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.machines(Spec("trixie"), Spec("bookworm"), Spec("forky", images="containerd")),
+]
 
 IMAGE = "127.0.0.1:5000/app:1"
 SIZE_BYTES = 4_000_000

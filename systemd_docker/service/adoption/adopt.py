@@ -1,4 +1,4 @@
-"""Which cgroup the payload lives in: room is made before it is born, and proof asked for afterwards."""
+"""Make room for the container in the unit's cgroup before it is created, and prove afterwards that it is there."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 def make_room(plan: AdoptionPlan, unit: UnitContext) -> None:
-    """Leave the unit's own cgroup, with everybody who is in it, for the supervisor's, if the plan says so.
+    """Move the processes in the unit's own cgroup to its supervisor/, if the plan says so.
 
     With cgroup v2 a cgroup that holds processes cannot hand controllers to its children: a container below it would
-    fail to start with a memory limit, or become threaded and lose the memory controller without a word. "Everybody"
-    may be more than us: the shell of an ExecStart=/bin/sh -c line, for one.
+    fail to start with a memory limit, or become threaded and lose the memory controller silently. systemd-docker may
+    not be alone there: ExecStart=/bin/sh -c … leaves a shell.
 
-    Raises AdoptionError, also for a container that could not be moved in afterwards.
+    Raises AdoptionError, also where a container could not be moved into the unit afterwards.
     """
     if plan.strategy == "move":
-        # A rare way, with memory of its own.
+        # Few containers are moved, and the module costs memory.
         from systemd_docker.service.adoption import move
 
         move.check(unit, plan.cgroups)
@@ -37,20 +37,21 @@ def make_room(plan: AdoptionPlan, unit: UnitContext) -> None:
     supervisor = unit.cgroup.child(SUPERVISOR)
     try:
         if not unit.cgroup.pids():
-            # DelegateSubgroup= has put everybody where they belong.
+            # systemd has started the processes in a sub-cgroup: DelegateSubgroup=.
             return
         supervisor.make()
         left = cgroup.move_processes(unit.cgroup, supervisor)
     except OSError as error:
         raise AdoptionError(
-            f"cannot leave the cgroup of {unit.name} for the container's sake: {error.strerror}"
+            f"cannot move systemd-docker to '{supervisor.directory}', out of the container's way: {error.strerror}"
             f" ({errno.errorcode.get(error.errno or 0, '?')})",
             hint="Set DelegateSubgroup=supervisor in the unit (systemd 254), or allow writing to the cgroup tree:"
             " ProtectControlGroups=no, and root for User=.",
         ) from error
     if left:
         raise AdoptionError(
-            f"{len(left)} processes of {unit.name} fork faster than they can be moved out of the container's way",
+            f"{len(left)} processes stay in '{unit.cgroup.directory}', in the container's way: they fork faster than"
+            " they can be moved",
             hint="Run only systemd-docker in ExecStart=, or set DelegateSubgroup=supervisor (systemd 254).",
         )
 
@@ -77,13 +78,14 @@ def adopt(state: AdoptionState, unit: UnitContext, container_id: str, leader: in
 def check_read_only(paths: tuple[str, ...], proc: str = "/proc") -> None:
     """Fail where a mount below one of paths is writable: it was not there when the start was planned.
 
-    The container may have it, or has not by a moment; and its mount there is not read-only.
-    Raises AdoptionError.
+    It may have come too late for the container to see it. Raises AdoptionError.
     """
     # Only containers with read-only mounts need it.
     from systemd_docker.plan.mounts import writable_below
 
     text = mountinfo.read_host(proc)
+    if not text:
+        raise AdoptionError(f"cannot tell whether all mounts below '{paths[0]}' are read-only: no mounts can be read")
     for path in paths:
         if found := writable_below(text, path):
             raise AdoptionError(
@@ -94,37 +96,37 @@ def check_read_only(paths: tuple[str, ...], proc: str = "/proc") -> None:
 
 
 def leftovers(plan: AdoptionPlan, unit: UnitContext) -> tuple[str, ...]:
-    """Directories that may stay when the container is gone, nobody's: to be removed where they are empty."""
+    """Return directories that the runtime has made and may leave when the container is gone."""
     return _on_v1(unit) if plan.strategy == "parent" else ()
 
 
 def _on_v1(unit: UnitContext) -> tuple[str, ...]:
-    """What the runtime has made, with v1: the unit's path in every hierarchy. systemd removes it from those it uses.
+    """Return the unit's path in every v1 hierarchy, which the runtime makes and systemd may not know of.
 
-    Where systemd has made it, we are in there ourselves, and it stays.
+    Where systemd has made it, systemd-docker is in there itself, and rmdir(2) does not remove it.
     """
     if unit.unified or unit.cgroup is None:
         return ()
-    ours = cgroup.v1_cgroups(mountinfo.read(), cgroup.read_proc_cgroup("self"))
-    return tuple(cgroup.Cgroup(of.mount, unit.cgroup.path).directory for of in ours.values())
+    here = cgroup.v1_cgroups(mountinfo.read(), cgroup.read_proc_cgroup("self"))
+    return tuple(cgroup.Cgroup(place.mount, unit.cgroup.path).directory for place in here.values())
 
 
 def remove_leftovers(unit: UnitContext) -> None:
-    """For a start that has failed and a wrapper that was killed; a container that has run leaves it to its end."""
+    """Remove leftovers() after a start that failed, or where systemd-docker was killed."""
     for directory in _on_v1(unit):
         try:
             os.rmdir(directory)
         except OSError:
-            # Not made, or with somebody in it.
+            # It was not made, or a process is in it.
             continue
 
 
 def verify(state: AdoptionState, unit: UnitContext, container_id: str, leader: int) -> str:
-    """The leader's cgroup, proven to be the container's own and, where the plan adopts, inside the unit.
+    """Prove that the leader's cgroup is the container's own and, where the plan adopts, inside the unit; return it.
 
     container_id: "" where the cgroup is not named for it.
-    "" where the leader is gone already: there is nobody left to be in the wrong place.
-    Raises AdoptionError: what "parent" rests on nobody has promised, so it is looked at after every start.
+    Return "" where the leader has ended.
+    Raises AdoptionError. No documentation of the engine's promises what "parent" rests on, so each start is checked.
     """
     try:
         path = cgroup.read_hierarchies().of_service(cgroup.read_proc_cgroup(leader)).path

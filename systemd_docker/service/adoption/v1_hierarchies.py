@@ -1,12 +1,12 @@
-"""The v1 hierarchies that `--cgroups` names: which they are, and whether a container may leave its cgroup in them.
+"""The v1 hierarchies that `--cgroups` names: find them, and check that a container loses nothing by moving in them.
 
 With v1 each hierarchy is a tree of its own. systemd makes a cgroup for a unit only in those that a setting of the
-unit needs (CPUQuota=, MemoryMax=, accounting); in every other its processes are in a slice's, or in the root. So the
-unit's place in a hierarchy is where we are, and the container's processes go there, as they did with the Go tool:
-nothing is made, and nothing has to be removed.
+unit needs (CPUQuota=, MemoryMax=, accounting); in every other the unit's processes are in a slice's cgroup, or in the
+root. So the unit's place in a hierarchy is where systemd-docker is, and the container's processes move there, as they
+did with the Go tool: no cgroup is made, and none has to be removed.
 
-What the engine enforces stays behind with its cgroup. So the device rules are never left, and no other hierarchy in
-which anything is set. docker has options for all of that, and units have settings for most of it.
+What the engine enforces stays behind with its cgroup. So the container is never moved out of the device rules, nor in
+any other hierarchy in which a limit is set. docker has options for all limits, and units have settings for most.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ LIMITS = {
     "blkio.throttle.read_iops_device": "", "blkio.throttle.write_iops_device": "",
     "pids.max": "max", "rdma.max": "", "net_cls.classid": "0", "freezer.state": "THAWED",
 }  # fmt: skip
-"""Attributes that restrict or favour a cgroup, and what they read where nobody has set them; cgroup-v1/ in the
-kernel's Documentation/admin-guide/. Who leaves a frozen cgroup runs on."""
+"""Attributes that restrict or favour a cgroup, and what they read where they are not set; cgroup-v1/ in the
+kernel's Documentation/admin-guide/. A process that is moved out of a frozen cgroup runs on."""
 
 INHERITED = ("cpuset.cpus", "cpuset.mems", "memory.swappiness", "net_prio.ifpriomap")
 """Attributes that a new cgroup, or runc for it, takes from the one above."""
@@ -46,28 +46,28 @@ BYTES = "limit_in_bytes"
 """How limits of memory and of huge pages end, whatever they limit and whichever sizes of pages there are."""
 
 UNLIMITED_BYTES = 1 << 62
-"""No limit is as high. Where nobody has set one it reads LONG_MAX, rounded down to whole pages."""
+"""No limit is as high. One that is not set reads LONG_MAX, rounded down to whole pages."""
 
 
 def check(names: Sequence[str], proc: str = "/proc") -> None:
-    """Fail before there is a container where one of these hierarchies is not mounted, or is not ours to write to.
+    """Fail before there is a container where one of these hierarchies is not mounted, or not writable.
 
     Raises AdoptionError.
     """
-    ours = _cgroups("self", proc)
-    for controllers in named(names, tuple(ours)):
-        directory = ours[controllers].directory
+    here = _cgroups("self", proc)
+    for controllers in named(names, tuple(here)):
+        directory = here[controllers].directory
         if not os.access(f"{directory}/cgroup.procs", os.W_OK):
             raise AdoptionError(
                 f"cannot move the container's processes: '{directory}' is not writable",
                 hint=f"Leave {controllers} out of --cgroups, or ProtectControlGroups=yes out of the unit.",
             )
     if any(DEVICES in name.split(",") for name in names):
-        log.warning("--cgroups=devices: the container stays where the engine's device rules are, ignoring")
+        log.warning("--cgroups=devices is not followed: the container stays where the engine's device rules are")
 
 
 def named(names: Sequence[str], mounted: Sequence[str]) -> tuple[str, ...]:
-    """Which of those mounted are named, but for the one with the device rules.
+    """Return those of mounted that are named, without the one with the device rules.
 
     names: "all", "cpu", "cpu,cpuacct" in either order. mounted: as in /proc/PID/cgroup, e.g. ("cpu,cpuacct", "pids").
     Raises AdoptionError where a name is no mounted hierarchy's.
@@ -79,21 +79,21 @@ def named(names: Sequence[str], mounted: Sequence[str]) -> tuple[str, ...]:
             f"--cgroups={min(unknown)}: no such hierarchy of cgroup v1 is mounted",
             hint=f"There are {', '.join(sorted(known))}, and {ALL} for each of them.",
         )
-    leaving = [one for one in mounted if DEVICES not in one.split(",")]
-    return tuple(one for one in leaving if ALL in wanted or wanted & set(one.split(",")))
+    movable = [controllers for controllers in mounted if DEVICES not in controllers.split(",")]
+    return tuple(controllers for controllers in movable if ALL in wanted or wanted & set(controllers.split(",")))
 
 
-def places(names: Sequence[str], own: Cgroup, leader: int, proc: str = "/proc") -> tuple[Cgroup, ...]:
-    """The unit's place in each of these hierarchies, for a container that loses nothing by being there.
+def places(names: Sequence[str], unit_cgroup: Cgroup, leader: int, proc: str = "/proc") -> tuple[Cgroup, ...]:
+    """Return the unit's place in each of these hierarchies, for a container that loses nothing by moving there.
 
-    own: the unit's cgroup in systemd's hierarchy. leader: the container's first process, where it still is.
+    unit_cgroup: in systemd's hierarchy. leader: the container's first process, which has not been moved yet.
     Raises AdoptionError where it would lose something; OSError: ENOENT, ESRCH, the leader is gone.
     """
-    ours, theirs = _cgroups("self", proc), _cgroups(leader, proc)
-    chosen = named(names, tuple(ours))
-    found = {controllers: _unit_place(ours[controllers], own) for controllers in chosen}
+    here, there = _cgroups("self", proc), _cgroups(leader, proc)
+    chosen = named(names, tuple(here))
+    found = {controllers: _unit_place(here[controllers], unit_cgroup) for controllers in chosen}
     for controllers, place in found.items():
-        _check_unlimited(controllers, theirs[controllers], place)
+        _check_unlimited(controllers, there[controllers], place)
     return tuple(found.values())
 
 
@@ -101,9 +101,9 @@ def _cgroups(pid: int | str, proc: str) -> Mapping[str, Cgroup]:
     return cgroup.v1_cgroups(mountinfo.read(proc=proc), cgroup.read_proc_cgroup(pid, proc))
 
 
-def _unit_place(ours: Cgroup, own: Cgroup) -> Cgroup:
-    """Without what is below the unit's own, for DelegateSubgroup= say."""
-    return Cgroup(ours.mount, own.path) if own.contains(ours.path) else ours
+def _unit_place(here: Cgroup, unit_cgroup: Cgroup) -> Cgroup:
+    """Return systemd-docker's cgroup, or the unit's where it is below that, with DelegateSubgroup= for example."""
+    return Cgroup(here.mount, unit_cgroup.path) if unit_cgroup.contains(here.path) else here
 
 
 def _check_unlimited(controllers: str, source: Cgroup, place: Cgroup) -> None:
@@ -117,7 +117,7 @@ def _check_unlimited(controllers: str, source: Cgroup, place: Cgroup) -> None:
 
 
 def _lost(source: Cgroup, place: Cgroup) -> Iterator[tuple[str, str]]:
-    """(attribute, value) of what is set in source, or above it and not above place, and is not so in place."""
+    """Yield (attribute, value) of what is set in source, or above it and not above place, and differs in place."""
     for name in INHERITED:
         if _has(source, name) and (value := source.read(name)) != place.read(name):
             yield name, value
@@ -129,15 +129,15 @@ def _lost(source: Cgroup, place: Cgroup) -> Iterator[tuple[str, str]]:
         level = Cgroup(level.mount, os.path.dirname(level.path))
 
 
-def _has(of: Cgroup, attribute: str) -> bool:
-    return os.path.exists(f"{of.directory}/{attribute}")
+def _has(source: Cgroup, attribute: str) -> bool:
+    return os.path.exists(f"{source.directory}/{attribute}")
 
 
 def _is_default(attribute: str, value: str) -> bool:
     if attribute.endswith(BYTES):
         return int(value) >= UNLIMITED_BYTES
     if attribute == "memory.oom_control":
-        # What has happened follows, in lines of their own.
+        # Lines about what has happened follow.
         return value.startswith(LIMITS[attribute])
     if attribute == "rdma.max":
         # "mlx4_0 hca_handle=max hca_object=max" for each device there is.

@@ -297,14 +297,14 @@ def test_a_container_beside_the_unit_is_bound_to_it(
 
 
 def test_the_create_request_keeps_what_else_it_has() -> None:
-    body: JsonObject = {"Image": "busybox", "HostConfig": {"Memory": 1, "Annotations": {"mine": "1"}}}
-    way = AdoptionPlan("parent", "", cgroup_parent="/a.service", runtime="r", annotations=(("ours", "2"),))
+    body: JsonObject = {"Image": "busybox", "HostConfig": {"Memory": 1, "Annotations": {"asked": "1"}}}
+    way = AdoptionPlan("parent", "", cgroup_parent="/a.service", runtime="r", annotations=(("added", "2"),))
 
     assert adoption.with_adoption(body, way) == {
         "Image": "busybox",
         "HostConfig": {
             "Memory": 1,
-            "Annotations": {"ours": "2", "mine": "1"},
+            "Annotations": {"added": "2", "asked": "1"},
             "CgroupParent": "/a.service",
             "Runtime": "r",
         },

@@ -1,4 +1,4 @@
-"""With real cgroups: who comes into an emptied one, and is moved on."""
+"""Later processes in an emptied cgroup, with real cgroups."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def end_all(cgroup: Cgroup) -> None:
     assert cgroup.wait_for("populated 0", time.monotonic() + TIMEOUT_SEC)
 
 
-def test_who_comes_later_is_moved_on(source: Cgroup, target: Cgroup) -> None:
+def test_a_later_process_is_moved(source: Cgroup, target: Cgroup) -> None:
     loop = Loop()
     with watching(loop, source, target), process("read _") as first, process("read _") as second:
         for one in (first, second):
@@ -92,7 +92,7 @@ def test_who_comes_later_is_moved_on(source: Cgroup, target: Cgroup) -> None:
     end_all(target)
 
 
-def test_who_came_before_anybody_watched_is_moved_on(source: Cgroup, target: Cgroup) -> None:
+def test_a_process_that_was_there_before_the_watch_is_moved(source: Cgroup, target: Cgroup) -> None:
     below = source.child("below")
     below.make()
     with process("read _") as one:
@@ -103,7 +103,7 @@ def test_who_came_before_anybody_watched_is_moved_on(source: Cgroup, target: Cgr
     end_all(target)
 
 
-def test_who_forks_without_pause_is_moved_on_and_runs(source: Cgroup, target: Cgroup) -> None:
+def test_processes_that_fork_without_pause_are_moved_and_run(source: Cgroup, target: Cgroup) -> None:
     loop = Loop()
     with watching(loop, source, target), process(STORM) as storm:
         source.attach(storm.pid)
@@ -124,7 +124,7 @@ def test_what_the_engine_pauses_is_paused(source: Cgroup, target: Cgroup) -> Non
             run_until(loop, lambda state=state: target.read("cgroup.freeze") == state)  # type: ignore[misc]
 
 
-def test_nobody_else_is_moved(cgroup2: Cgroup, source: Cgroup, target: Cgroup) -> None:
+def test_no_other_process_is_moved(cgroup2: Cgroup, source: Cgroup, target: Cgroup) -> None:
     neighbour = cgroup2.child("neighbour")
     neighbour.make()
     loop = Loop()
@@ -155,7 +155,7 @@ def test_a_cgroup_that_is_gone_is_not_watched(source: Cgroup, target: Cgroup) ->
         assert not loop._handlers
 
 
-def test_who_was_not_moved_does_not_pay_for_it(source: Cgroup, target: Cgroup) -> None:
+def test_a_container_that_was_not_moved_has_no_watch(source: Cgroup, target: Cgroup) -> None:
     gone = (source.mount, f"{source.path}/gone", target.path)
     for moved in ((), gone):
         supervisor = Supervisor(Loop(), held(moved=moved), None, _NoRequests())  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from tests.fakes.cgroups import directory
 DEFAULTS = {"memory_max": "max", "cpu_max": "max 100000", "pids_max": "max", "io_max": "", "hugetlb_2MB_max": "max"}
 
 
-def test_limits_that_nobody_has_set_are_not_carried(tmp_path: Path) -> None:
+def test_limits_that_are_not_set_are_not_carried(tmp_path: Path) -> None:
     source, own = directory(tmp_path, "source", **DEFAULTS), directory(tmp_path, "own")
 
     carry_limits([source], directory(tmp_path, "target"), own, delegated=True)

@@ -43,7 +43,7 @@ def test_the_containers_cgroup_is_the_one_that_is_named_for_it(path: str, expect
         (f"/docker/{ID}", ""),
     ],
 )
-def test_nobody_is_moved_from_a_cgroup_that_is_not_the_containers(path: str, container_id: str) -> None:
+def test_no_process_is_moved_from_a_cgroup_that_is_not_the_containers(path: str, container_id: str) -> None:
     with pytest.raises(AdoptionError, match="not the container's own"):
         move.container_cgroup(Cgroup("/c", path), container_id)
 

@@ -69,22 +69,22 @@ DEFAULTS = {
 
 @pytest.fixture
 def proc(tmp_path: Path) -> Path:
-    """A /proc in which we are web.service and LEADER is the container's first process, none of it limited.
+    """A /proc of web.service, in which LEADER is the container's first process, without limits.
 
     systemd has made a cgroup for the unit where it had to: for cpu, memory and pids.
     """
-    ours = {one: OWN if one in ("cpuacct,cpu", "memory", "pids") else "/" for one in MOUNTED}
+    here = {one: OWN if one in ("cpuacct,cpu", "memory", "pids") else "/" for one in MOUNTED}
     mounts = []
     for number, one in enumerate(MOUNTED):
         options = ",".join(reversed(one.split(",")))
         mounts.append(f"{number} 1 0:{number} / {tmp_path}/{options} rw - cgroup cgroup rw,{options}")
-        for place in {"/", ours[one], f"/docker/{ID}"}:
+        for place in {"/", here[one], f"/docker/{ID}"}:
             directory = tmp_path / options / place.lstrip("/")
             directory.mkdir(parents=True, exist_ok=True)
             (directory / "cgroup.procs").touch()
             for name, value in DEFAULTS[one].items():
                 (directory / name).write_text(f"{value}\n")
-    for pid, paths in (("self", ours), (str(LEADER), dict.fromkeys(MOUNTED, f"/docker/{ID}"))):
+    for pid, paths in (("self", here), (str(LEADER), dict.fromkeys(MOUNTED, f"/docker/{ID}"))):
         (tmp_path / "proc" / pid).mkdir(parents=True)
         lines = "".join(f"7:{one}:{path}\n" for one, path in paths.items())
         (tmp_path / "proc" / pid / "cgroup").write_text(f"{lines}1:name=systemd:{OWN}\n0::/\n")
@@ -138,7 +138,7 @@ SET = [
 
 @pytest.mark.parametrize("level", ["docker", f"docker/{ID}"])
 @pytest.mark.parametrize(("hierarchy", "attribute", "value", "said"), SET)
-def test_nobody_is_taken_out_of_what_limits_him(
+def test_no_process_leaves_a_cgroup_that_limits_it(
     proc: Path, level: str, hierarchy: str, attribute: str, value: str, said: str
 ) -> None:
     if level == "docker" and attribute in v1_hierarchies.INHERITED:
@@ -152,7 +152,7 @@ def test_nobody_is_taken_out_of_what_limits_him(
 
 
 @pytest.mark.parametrize(("hierarchy", "attribute", "value", "_said"), SET)
-def test_limits_in_hierarchies_that_are_not_named_stay_and_are_nobodys_business(
+def test_limits_in_hierarchies_that_are_not_named_stay(
     proc: Path, hierarchy: str, attribute: str, value: str, _said: str
 ) -> None:
     (proc.parent / hierarchy / "docker" / ID / attribute).write_text(f"{value}\n")
@@ -173,7 +173,7 @@ UNSET = [
 
 
 @pytest.mark.parametrize(("hierarchy", "attribute", "value"), UNSET)
-def test_what_nobody_has_set_keeps_nobody(proc: Path, hierarchy: str, attribute: str, value: str) -> None:
+def test_a_default_keeps_no_process(proc: Path, hierarchy: str, attribute: str, value: str) -> None:
     (proc.parent / hierarchy / "docker" / ID / attribute).write_text(f"{value}\n")
 
     assert len(place(proc, "all")) == 5
@@ -196,7 +196,7 @@ def test_devices_by_name_are_refused_with_a_word_and_no_more(proc: Path, logged:
 
     v1_hierarchies.check(["devices", "pids"], str(proc))
     assert len(logged()) == 1
-    assert "stays where the engine's device rules are, ignoring" in logged()[0]
+    assert "stays where the engine's device rules are" in logged()[0]
 
 
 def test_what_cannot_be_written_to_is_said_before_there_is_a_container(proc: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_leader_that_is_gone_is_no_limit(proc: Path) -> None:
 
 @pytest.fixture
 def cgroup1() -> Iterator[Cgroup]:
-    """A fresh cgroup in a real v1 hierarchy, removed afterwards with those below it; who is in it has to end."""
+    """A fresh cgroup in a real v1 hierarchy, removed afterwards with those below it; its processes have to end."""
     here = cgroup.v1_cgroups(mountinfo.read(), cgroup.read_proc_cgroup("self"))
     mount = next((one.mount for name, one in here.items() if name in ("pids", "freezer")), "")
     if not os.access(f"{mount}/cgroup.procs", os.W_OK):
