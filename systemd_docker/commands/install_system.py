@@ -48,6 +48,7 @@ from __future__ import annotations
 
 import argparse
 import compileall
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -64,6 +65,7 @@ from systemd_docker.commands.installed_files import (
     owners_to_doubt,
     read_archive,
     this_environment,
+    without_root,
 )
 from systemd_docker.errors import UsageError
 
@@ -76,7 +78,7 @@ COMPILED = ("sdnotify", "systemd")
 """Packages that a supervising process imports: without caches, each start would compile them again."""
 
 MANUAL_INDEX_TIMEOUT_SEC = 60
-"""mandb(8) looks through a few hundred pages in far less."""
+"""mandb(8) takes three seconds for a few thousand pages."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -121,16 +123,16 @@ def install(root: Path, prefix: Path) -> None:
         print("warning: no manual pages: a checkout has none, 'pip install' without -e makes them", file=sys.stderr)
     compile_packages(root)
     if root == Path("/"):
-        index_manual(_pages(files))
+        index_manual()
         if is_booted():
             print("Now run 'systemctl daemon-reload'.")
 
 
 def uninstall(root: Path, prefix: Path) -> None:
     """Remove the files, and the directories below lib/ and /etc/systemd/ that are empty then."""
-    running = running_units(prefix) if root == Path("/") and is_booted() else ()
-    files = list(every_file(Environment("", ()), prefix))
-    for file in files:
+    is_this_system = root == Path("/")
+    running = running_units(prefix) if is_this_system and is_booted() else []
+    for file in every_file(Environment("", ()), prefix):
         path = beneath(root, file.path)
         if not path.exists():
             continue
@@ -140,8 +142,12 @@ def uninstall(root: Path, prefix: Path) -> None:
         path.unlink()
         print(f"{'removed':<10} {file.path}")
         remove_empty(path.parent, root)
-    if root == Path("/"):
-        index_manual(_pages(files))
+    for link in enabling_links(root, prefix):
+        print(f"{'kept':<10} {link}, by which that unit was enabled")
+    if is_this_system:
+        index_manual()
+        if is_booted():
+            print("Now run 'systemctl daemon-reload'.")
     if running:
         print(f"These units run on until they are stopped, and cannot be started again: {', '.join(running)}")
 
@@ -158,6 +164,13 @@ def remove_empty(directory: Path, root: Path) -> None:
         except OSError:  # ENOTEMPTY: it has other files
             return
         directory = directory.parent
+
+
+def enabling_links(root: Path, prefix: Path) -> list[str]:
+    """Return the links of the administrator's, as `systemctl enable` makes them, to this program's units."""
+    units = {file.path for file in every_file(Environment("", ()), prefix)}
+    links = [link for link in beneath(root, "/etc/systemd/system").glob("*.*/*") if link.is_symlink()]
+    return sorted(without_root(str(link), root) for link in links if os.readlink(link) in units)
 
 
 def is_booted() -> bool:
@@ -177,12 +190,14 @@ def running_units(prefix: Path) -> list[str]:
     )
 
 
-def index_manual(pages: Sequence[str]) -> None:
+def index_manual() -> None:
     """Let whatis(1) and apropos(1) know the pages that are there now, where the system has an index."""
-    if pages and (mandb := shutil.which("mandb")):
-        directory = str(Path(pages[0]).parents[1])
-        command = [mandb, "--quiet", directory]
-        subprocess.run(command, stderr=subprocess.DEVNULL, timeout=MANUAL_INDEX_TIMEOUT_SEC, check=False)
+    if mandb := shutil.which("mandb"):
+        # Given one directory, mandb writes an index that whatis does not look into.
+        with contextlib.suppress(subprocess.TimeoutExpired):  # its timer does it some day
+            subprocess.run(
+                [mandb, "--quiet"], stderr=subprocess.DEVNULL, timeout=MANUAL_INDEX_TIMEOUT_SEC, check=False
+            )
 
 
 def doubts(environment: Environment, root: Path, prefix: Path) -> Iterator[str]:

@@ -118,6 +118,21 @@ def test_uninstall_leaves_other_peoples_files_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "etc/systemd").exists()
 
 
+def test_an_enabled_unit_stays_enabled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wants = tmp_path / "etc/systemd/system/multi-user.target.wants"
+    wants.mkdir(parents=True)
+    (wants / "hello-world.service").symlink_to("/usr/local/lib/systemd/system/hello-world.service")
+    (wants / "other.service").symlink_to("/usr/local/lib/systemd/system/other.service")
+
+    install(tmp_path)
+    install(tmp_path, "--uninstall")
+
+    assert (wants / "hello-world.service").is_symlink()
+    lines = [line for line in capsys.readouterr().out.splitlines() if "/etc/systemd/system/" in line]
+    link = "/etc/systemd/system/multi-user.target.wants/hello-world.service"
+    assert lines == [f"kept       {link}, by which that unit was enabled"]
+
+
 def test_another_prefix_is_in_the_units_too(tmp_path: Path) -> None:
     install(tmp_path, "--prefix=/usr")
 
