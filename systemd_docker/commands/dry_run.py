@@ -40,7 +40,8 @@ def main(own: OwnOptions, options: RunOptions, unit: UnitContext, queries: Early
 
 
 def _as_object(plan: LaunchPlan, engine: Engine, refusal: AdoptionError | None) -> dict[str, object]:
-    adoption = {"strategy": plan.adoption.strategy, "reason": plan.adoption.reason}
+    chosen = plan.adoption
+    adoption = {"strategy": chosen.strategy, "reason": chosen.reason, "hint": chosen.hint}
     return {
         "method": "POST",
         "path": _path(engine),
@@ -60,6 +61,8 @@ def _as_lines(plan: LaunchPlan, engine: Engine, unit: UnitContext, refusal: Adop
     if refusal:
         return [*lines, f"adoption: would fail: {refusal}", f"          {refusal.hint}"]
     lines.append(f"adoption: {plan.adoption.strategy}, {plan.adoption.reason}")
+    if plan.adoption.hint:
+        lines.append(f"          {plan.adoption.hint}")
     if plan.adoption.sweep and unit.cgroup:
         lines.append(f"unit:     processes in {unit.cgroup.path} would move to its supervisor/")
     main = "the container's first process" if plan.leader_is_main else "systemd-docker"

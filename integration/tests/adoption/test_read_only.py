@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from integration.harness import images
-from integration.harness.machine import Spec
+from integration.harness.machine import Spec, poll
+from integration.inside import gate
 from integration.words.engine import configure
 from integration.words.journal import chosen, lines
 from integration.words.processes import leader
@@ -113,9 +115,21 @@ def test_where_it_has_to_be_there_it_is_refused_with_the_remedy(machine: Machine
 
     assert machine.show("web", "ExecMainStatus") == "125"
     assert any("systemd-docker-runc in daemon.json" in line for line in lines(machine, "systemd-docker"))
-    shown = machine.attempt(f"systemd-docker --adopt=parent --dry-run run {options} busybox:musl").stdout
-    assert "adoption: would fail" in shown
     machine.run("systemctl reset-failed web")
+
+
+@pytest.mark.usefixtures("submounts")
+@pytest.mark.machines(Spec("trixie"))
+def test_a_dry_run_names_the_mount_and_the_remedy(machine: Machine) -> None:
+    command = "/usr/local/bin/systemd-docker --dry-run run -v /srv/a:/a:ro busybox:musl"
+    machine.install_unit("dry.service", f"[Service]\nType=oneshot\nDelegate=yes\nExecStart={command}\n")
+
+    machine.run("systemctl start dry")
+
+    shown = lines(machine, "systemd-docker")
+    index = next(number for number, line in enumerate(shown) if line.startswith("adoption: "))
+    assert shown[index].startswith("adoption: move, '/srv/a/sub' would stay writable below the read-only '/srv/a'")
+    assert "systemd-docker-runc in daemon.json" in shown[index + 1]
 
 
 @pytest.mark.machines(Spec("trixie"), Spec("forky"))
@@ -132,6 +146,30 @@ def test_a_container_that_was_made_before_there_was_a_mount_is_not_started_again
         "systemctl reset-failed web; docker rm web; umount /srv/b/sub; systemctl start web; systemctl stop web"
     )
     machine.run("docker rm web; rm -r /srv/b")
+
+
+@pytest.mark.machines(Spec("trixie"))
+def test_a_mount_that_comes_between_the_plan_and_the_start_ends_the_start(own_machine: Machine) -> None:
+    """The start is held at a gate in front of the engine; the next one knows of the mount."""
+    machine = own_machine
+    machine.copy(Path(gate.__file__), "/srv/gate.py")
+    machine.run("mkdir -p /srv/d/sub /run/gate; echo 'request POST .*/containers/create' >/run/gate/shut")
+    command = "python3 /srv/gate.py /run/gate/sock /run/docker.sock /run/gate"
+    machine.run(f"systemd-run --quiet --unit=gate --service-type=notify {command}")
+    behind = "Environment=DOCKER_HOST=unix:///run/gate/sock"
+    machine.install_unit("web.service", unit(TRAP, options="--rm --name web -v /srv/d:/d:ro", service=(behind,)))
+    machine.run("systemctl start --no-block web")
+    poll(lambda: machine.attempt("test -s /run/gate/held").returncode == 0, what="the create request")
+    machine.expect_journal("'/srv/d/sub' was mounted below '/srv/d' since the start was planned")
+
+    machine.run("mount -t tmpfs tmpfs /srv/d/sub; rm /run/gate/shut")
+
+    poll(lambda: machine.show("web", "ActiveState") == "failed", what="the start to fail")
+    assert machine.show("web", "ExecMainStatus") == "125"
+    assert machine.run("docker ps --all --quiet") == ""
+    machine.run("systemctl reset-failed web; systemctl start web")
+    assert chosen(machine) == "move"
+    machine.run("systemctl stop web gate; umount /srv/d/sub; rm -r /srv/d /run/gate")
 
 
 @pytest.mark.machines(Spec("trixie"), Spec("forky"))
