@@ -1,7 +1,8 @@
-"""Every failure we explain to an administrator, and the exit status each one ends in.
+"""Every failure that is explained to an administrator, and its exit status.
 
 The statuses are docker-run(1)'s, because unit files already test for them with RestartPreventExitStatus= and
-SuccessExitStatus=: 125 the engine or we failed, 126 the command cannot be invoked, 127 it cannot be found.
+SuccessExitStatus=: 125 the engine or systemd-docker failed, 126 the command cannot be invoked, 127 it cannot be
+found.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from typing import ClassVar, Self
 
 EX_SOFTWARE = 70
-"""A bug of ours, see sysexits.h; no unit file mistakes it for a container's status."""
+"""A bug in systemd-docker, see sysexits.h; no unit file mistakes it for a container's status."""
 
 
 class Error(Exception):
@@ -24,13 +25,13 @@ class Error(Exception):
         self.hint = hint
 
     def while_doing(self, what: str) -> Self:
-        """The same error with what we were doing in front: "cannot start container 'web': …"."""
+        """Return the same error with the failed step in front: "cannot start container 'web': …"."""
         self.args = (f"{what}: {self}",)
         return self
 
 
 class UsageError(Error):
-    """The command line, or a unit file, asks for something we cannot act on."""
+    """The command line, or a unit file, asks for something impossible."""
 
 
 class EngineError(Error):

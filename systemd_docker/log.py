@@ -1,9 +1,9 @@
-"""How our own messages leave: lines on standard error, with sd-daemon(3)'s <N> prefixes where the journal reads.
+"""systemd-docker's own messages: lines on standard error, with sd-daemon(3)'s <N> prefixes where the journal reads.
 
 Mechanisms and vocabulary never call this above debug; service and commands say each failure once, where
 they handle it.
-error: we give up; warning: we go on, and the line ends in ", ignoring"; notice: what an operator wants to see of a
-healthy start, one line at most; info: hints and reasons; debug: everything else, with values.
+error: the command fails; warning: it continues without something; notice: an operator wants it of a healthy start,
+one line at most; info: hints and reasons; debug: everything else, with values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _STDERR = 2
 
 
 class Log:
-    """Where messages go. One per process: `log.messages`; tests read it back through its fd.
+    """The sink of messages. One per process: `log.messages`; tests read it back through its fd.
 
     fd:           borrowed; standard error unless a test says otherwise.
     level_prefix: "<3>" in front of each line, for a reader that understands it: journald, /dev/kmsg. Others get
@@ -40,7 +40,7 @@ class Log:
         try:
             os.write(self.fd, text.encode(errors="backslashreplace"))
         except OSError:
-            # Nobody reads standard error any more, and there is no better place to say so.
+            # The reader of standard error has gone, and there is no better place for a message.
             pass
 
 

@@ -1,8 +1,8 @@
-"""What the engine says of one container while it says it: JSON lines to Events. No I/O.
+"""The engine's events of one container: JSON lines to Events. No I/O.
 
-`GET /events` sends one object per event and a newline behind it, for as long as the connection stands. The engine
-keeps its last 256 events: who subscribes again with the time of the last one it saw misses none, and sees that one
-twice.
+`GET /events` sends one object per event and a newline after it, for as long as the connection stands. The engine
+keeps its last 256 events: a client that subscribes again with the time of the last one that it saw misses none, and
+sees that one twice.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_LINE_BYTES = 4 * 1024 * 1024
 
 
 class EventError(ValueError):
-    """The bytes are no events: the stream has lost its place and cannot find it again."""
+    """The bytes are no events: nothing that follows can be read either."""
 
 
 @frozen
@@ -29,7 +29,7 @@ class Event:
     """One thing that happened to a container.
 
     action:     "start", "die", "oom", "rename", "health_status", "exec_die", …
-    detail:     what stands behind an action's colon: "healthy", an exec's command line; else "".
+    detail:     the text after an action's colon: "healthy", an exec's command line; else "".
     time_nsec:  since the epoch, by the engine's clock; the next subscription's since_nsec.
     attributes: e.g. {"name": "web", "exitCode": "0", "execID": "…"}, and the container's labels.
     """
@@ -52,7 +52,7 @@ class EventReader:
         for piece in data.splitlines(keepends=True):
             self._line += piece
             if len(self._line) > MAX_LINE_BYTES:
-                raise EventError("an event does not end")
+                raise EventError(f"an event is longer than {MAX_LINE_BYTES // 1024**2} MiB")
             if piece.endswith(b"\n"):
                 line = bytes(self._line)
                 self._line.clear()

@@ -1,4 +1,4 @@
-"""The engine's multiplexed output stream: which bytes are whose.
+"""The engine's multiplexed output stream, split into standard output and standard error.
 
 Each frame is a header, (stream, 0, 0, 0, length as 32 bits big-endian), and its payload; "Stream format" of
 `POST /containers/ID/attach`. A container with a terminal has no frames: its bytes are all standard output.
@@ -19,24 +19,24 @@ BEGINNING = (b"", STDOUT, 0)
 
 
 class FrameError(ValueError):
-    """The bytes are no frames: the stream has lost its place and cannot find it again."""
+    """The bytes are no frames: nothing that follows can be read either."""
 
 
 class Demultiplexer:
-    """Split what arrives into (stream, bytes), as it arrives: a frame is passed on in pieces, nothing of it is kept.
+    """Split received bytes into (stream, bytes). A frame is passed on in pieces, nothing of it is kept.
 
     Streams are STDOUT, STDERR; 0, "standard input" in the API's text, counts as output, as the docker CLI has it.
     """
 
     def __init__(self, *, framed: bool, state: tuple[bytes, int, int] = BEGINNING) -> None:
-        """state: what another demultiplexer of the same stream had come to."""
+        """state: of another demultiplexer of the same stream, to continue it."""
         self._framed = framed
         header, self._stream, self._left = state
         self._header = bytearray(header)
 
     @property
     def state(self) -> tuple[bytes, int, int]:
-        """(beginning of a header, stream of the frame we are in, bytes left of it)."""
+        """(beginning of a header, stream of the current frame, bytes left of it)."""
         return bytes(self._header), self._stream, self._left
 
     def feed(self, data: memoryview) -> Iterator[tuple[int, memoryview]]:

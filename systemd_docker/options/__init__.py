@@ -1,1 +1,1 @@
-"""docker-run's command line and our own: words in, one create request out. Pure but for the files that flags name."""
+"""The command lines of docker-run and systemd-docker: words in, one create request out."""

@@ -1,8 +1,8 @@
 """--use-api-socket: the engine's own socket in the container, and the client's registry credentials with it.
 
-The credentials are a config.json in a directory that $DOCKER_CONFIG names. The engine does not know them: whoever
-runs the container puts the file in before it starts, `PUT /containers/ID/archive`. Only those that docker's
-config.json holds itself go along, not those that a credential helper keeps.
+The credentials are a config.json in a directory that $DOCKER_CONFIG names. The engine does not know them: the start
+puts the file into the container, `PUT /containers/ID/archive`. Only credentials that docker's own config.json holds
+are included, not those that a credential helper keeps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def mount(socket_path: str) -> dict[str, JsonValue]:
 
 
 def credentials_or_none(config: JsonObject, variables: Sequence[str]) -> JsonObject | None:
-    """What the container's config.json must say; None if it is to have none, or brings its own $DOCKER_CONFIG.
+    """Return the container's config.json; None if it needs none, or has a $DOCKER_CONFIG of its own.
 
     config:    the client's config.json.
     variables: the container's environment, "NAME=value" each.

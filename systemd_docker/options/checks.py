@@ -111,7 +111,7 @@ def _missing(path: str, client: Client) -> str | None:
     except (FileNotFoundError, NotADirectoryError) as error:
         return error.strerror or ""
     except OSError:
-        pass  # a directory, or not ours to read: it is there
+        pass  # a directory, or unreadable: it exists
     return None
 
 

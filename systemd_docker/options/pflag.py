@@ -1,8 +1,8 @@
-"""Flags as pflag reads them, the library that docker uses: what a row of a table tells, and the grammar.
+"""Flags as pflag reads them, the library that docker uses: the rows of a table, and the grammar.
 
 The rules are those of SetInterspersed(false): "--long value", "--long=value", "-s value", "-svalue", "-s=value",
-switches in clusters ("-dit"); a switch takes a value only behind "="; "--" ends the flags, and so does the first word
-that is none.
+switches in clusters ("-dit"); a switch takes a value only after "="; "--" ends the flags, and so does the first
+word that is none.
 
 The old systemd-docker let unit files say "-rm" and "-name x". Such a word is read as "--rm" where docker would stop
 at a letter that is no flag; a cluster that docker accepts keeps docker's meaning.
@@ -31,13 +31,13 @@ class Flag:
     """One flag.
 
     long, short: as typed, without dashes.
-    kind:        what the argument is called in the help; "" for a switch, which takes a value only behind "=".
+    kind:        name of the argument in the help; "" for a switch, which takes a value only after "=".
     help:        its line there; "" hides the flag.
     field:       the field of the create request it fills or takes part in, e.g. "HostConfig.Memory"; "" if none.
     read:        turns the argument into a value, raising UsageError with a reason.
     combine:     turns all its values into the field's; None where other flags take part.
     repeats:     each use adds a value; otherwise the last one holds.
-    default:     what the help shows and RunOptions.text() gives when the flag is not used.
+    default:     shown by the help, and given by RunOptions.text() where the flag is not used.
     api:         first version of the Engine API that knows it; an older engine gets a UsageError, not silence.
     system:      the only operating system whose engine knows it; "" for all.
     same_as:     the flag that this is another spelling of.
@@ -81,7 +81,7 @@ class Spellings:
 
 
 def parse_flags(argv: Sequence[str], spellings: Spellings) -> tuple[tuple[Use, ...], tuple[str, ...]]:
-    """The flags at the beginning of argv, and the words behind them."""
+    """Return the flags at the beginning of argv, and the words after them."""
     words = list(reversed(argv))
     uses: list[Use] = []
     while words and words[-1].startswith("-") and words[-1] != "-":
@@ -126,7 +126,7 @@ def _cluster(word: str, words: list[str], spellings: Spellings) -> list[Use]:
 
 
 def _next(flag: Flag, words: list[str], name: str) -> str:
-    """The argument of a flag that came without one."""
+    """Return the next word as a flag's argument."""
     if not flag.kind:
         return "true"
     if not words:

@@ -1,4 +1,4 @@
-"""docker-run's command line: flags, then an image, then a command that is never looked at."""
+"""docker-run's command line: flags, then an image, then a command that passes unread."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RunOptions:
         return any(flag.long == long for flag, _ in self.values)
 
     def all(self, long: str) -> tuple[object, ...]:
-        """Every value of a flag, in order of use."""
+        """Return every value of a flag, in order of use."""
         return tuple(value for flag, value in self.values if flag.long == long)
 
     def texts(self, long: str) -> tuple[str, ...]:
@@ -41,12 +41,12 @@ class RunOptions:
         return tuple(value for value in self.all(long) if isinstance(value, str))
 
     def text(self, long: str) -> str:
-        """The last value, or the flag's default."""
+        """Return the last value, or the flag's default."""
         values = self.all(long)
         return str(values[-1]) if values else _RUN.by_long[long].default
 
     def number(self, long: str) -> int:
-        """The last value of a flag whose values are numbers, or 0."""
+        """Return the last value of a flag with numbers, or 0."""
         values = self.all(long)
         return values[-1] if values and isinstance(values[-1], int) else 0
 
@@ -57,14 +57,14 @@ class RunOptions:
 
 
 def parse_run(argv: Sequence[str]) -> RunOptions:
-    """Read what follows the word "run"; UsageError has the docker CLI's message."""
+    """Read the words after "run". Raises UsageError."""
     values, rest = parse_flags(argv, _RUN)
     options = RunOptions("", (), values)
     if rest:
         return RunOptions(rest[0], rest[1:], values)
     if not options.switch("help"):
         raise UsageError(
-            "'systemd-docker run' requires at least 1 argument",
-            hint="Name an image: systemd-docker run [OPTIONS] IMAGE [COMMAND] [ARG...]",
+            "'systemd-docker run' needs an image",
+            hint="Usage: systemd-docker run [OPTIONS] IMAGE [COMMAND] [ARG...]",
         )
     return options

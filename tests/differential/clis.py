@@ -1,7 +1,8 @@
 """The docker CLIs to compare with: the one on PATH, and Debian's, unpacked where nothing is installed.
 
 `python -m tests.differential.clis` fetches Debian's docker CLIs, of the releases whose engines we support, into the
-user's cache directory; it needs apt and dpkg-deb, but not root. Tests take what is there.
+user's cache directory; it needs apt and dpkg-deb, but not root. Tests take what is there: a CLI that was built from
+its source belongs there as well, as CACHE/NAME/usr/bin/docker.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ BAD = [
     # words, the error line, in the hint
     (["run", "--bogus", "x"], "unknown flag: --bogus", "run --help"),
     (["run", "-q7", "x"], "unknown flag: -7 in -q7", "run --help"),
-    (["run"], "requires at least 1 argument", "systemd-docker run"),
+    (["run"], "needs an image", "systemd-docker run"),
     (["run", "--memory=lots", "x"], 'invalid argument "lots" for --memory: not a size', "run --help"),
     (["run", "-i", "x"], "--interactive is refused", "StandardInput="),
     (["run", "--restart=always", "x"], "--restart=always", "Restart="),

@@ -67,7 +67,7 @@ def test_a_slow_pull_shows_how_far_it_is_and_outlives_the_timeout(machine: Machi
     install(machine, f"TimeoutStartSec={START_TIMEOUT_SEC}")
 
     machine.run("systemctl start --no-block web")
-    child = poll(lambda: machine.attempt("pgrep -f '[r]eport_pull'").stdout.strip(), what="the process that pulls")
+    child = poll(lambda: machine.attempt("pgrep -f '[p]ull_worker'").stdout.strip(), what="the process that pulls")
     assert "NOTIFY_SOCKET" not in machine.run(f"cat /proc/{child}/environ")
 
     shown = re.compile(rf"Pulling {re.escape(IMAGE)}: (\d+)% \([\d.]+/[\d.]+ MB\)")
@@ -122,7 +122,7 @@ def test_a_stop_cancels_the_pull_and_leaves_nothing(machine: Machine, gone: None
 
     assert machine.show("web", "Result") == "success"
     assert machine.attempt(f"docker image inspect {IMAGE}").returncode != 0
-    assert machine.attempt("pgrep -f '[r]eport_pull'").returncode != 0
+    assert machine.attempt("pgrep -f '[p]ull_worker'").returncode != 0
     assert machine.run("docker ps --all --quiet") == ""
 
 

@@ -1,9 +1,8 @@
-"""--security-opt, --cap-add and --cap-drop: what the client has to do before the engine sees them."""
+"""--security-opt, --cap-add and --cap-drop, as the engine wants them."""
 
 from __future__ import annotations
 
 from systemd_docker.errors import UsageError
-from systemd_docker.options.values.go_quoting import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,14 +13,14 @@ UNCONFINED_PATHS = "systempaths=unconfined"
 
 
 def security_opt(text: str, read_file: Callable[[str], bytes]) -> str:
-    """One --security-opt as the engine wants it: the file of seccomp=FILE goes in as compact JSON."""
+    """Return a --security-opt as the engine wants it: the file of seccomp=FILE becomes compact JSON."""
     name, separator, value = text.partition("=")
     if name == "no-new-privileges":
         return text
     if not separator:
         name, _, value = text.partition(":")
     if not value:
-        raise UsageError(f"invalid --security-opt: {quoted(text)}")
+        raise UsageError(f"--security-opt={text} has no value")
     if name != "seccomp" or value in ("builtin", "unconfined"):
         return text
     return f"seccomp={_profile(value, read_file)}"
@@ -31,18 +30,16 @@ def _profile(file: str, read_file: Callable[[str], bytes]) -> str:
     try:
         content = read_file(file)
     except OSError as error:
-        call = "read" if isinstance(error, IsADirectoryError) else "open"
-        reason = f"{call} {file}: {(error.strerror or '').lower()}"
-        raise UsageError(f"opening seccomp profile ({file}) failed: {reason}") from error
+        raise UsageError(f"cannot read the seccomp profile '{file}': {error.strerror}") from error
     try:
         return _compact(content.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"compacting json for seccomp profile ({file}) failed: {error}") from None
+        raise UsageError(f"the seccomp profile '{file}' is not JSON: {error}") from None
 
 
 def _compact(text: str) -> str:
-    """The same JSON without blanks between its tokens; numbers and escapes stay as they were written."""
-    import json  # the few who bring a profile pay for it
+    """Return the same JSON without blanks between its tokens; numbers and escapes stay as written."""
+    import json  # only command lines with a profile pay for it
 
     json.loads(text, parse_constant=_refuse_constant)
     pieces = text.split('"')
@@ -56,7 +53,7 @@ def _compact(text: str) -> str:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"invalid character {name[0]!r} looking for beginning of value")
+    raise ValueError(f"{name} is no value")
 
 
 def capabilities(names: Iterable[str]) -> list[str]:

@@ -49,9 +49,9 @@ def test_a_flag_can_be_spelled_in_all_of_dockers_ways(argv: list[str], long: str
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "'systemd-docker run' requires at least 1 argument"),
-        (["--rm"], "'systemd-docker run' requires at least 1 argument"),
-        (["--rm", "--"], "'systemd-docker run' requires at least 1 argument"),
+        ([], "'systemd-docker run' needs an image"),
+        (["--rm"], "'systemd-docker run' needs an image"),
+        (["--rm", "--"], "'systemd-docker run' needs an image"),
         (["--fast", "i"], "unknown flag: --fast"),
         (["-dx", "i"], "unknown flag: -x in -dx"),
         (["---rm", "i"], "---rm is not a flag"),
