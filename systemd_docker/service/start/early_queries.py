@@ -64,7 +64,8 @@ def _warn(unit_name: str, error: OSError) -> None:
         f"cannot ask systemd for the properties of {unit_name}, {_CONSEQUENCE}: {error.filename}: {error.strerror}"
     )
     log.info(
-        f"See whether 'systemctl show {unit_name}' answers; the unit needs the bus (dbus.socket), or systemctl(1)."
+        f"The unit's user must be able to run 'systemctl show {unit_name}': that needs the bus (dbus.socket), and"
+        " with DynamicUser= libnss-systemd."
     )
 
 
