@@ -17,7 +17,7 @@ A command line flows left to right. Each noun is a frozen record made by one fun
 
 Packages, and who may import whom. Imports point one way; tests/architecture/ enforces it:
 
-    foundations   errors log jsonobj frozen undo program
+    foundations   errors log jsonobj frozen program
     mechanisms    kernel/ sd/ engine/                one kernel interface or protocol each; no policy; raise OSError
     vocabulary    unit options/ plan/ generator/     pure; text or JSON in, records out
     service       service/                           one running service: start, adoption, output, notifications,

@@ -1,13 +1,17 @@
-"""The console entry point: the only place that turns exceptions into messages and exit statuses, and that exits."""
+"""The command line of systemd-docker(1): options in front, a subcommand, and what each subcommand imports."""
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 
 from systemd_docker import __version__, log
-from systemd_docker.errors import EX_SOFTWARE, Error, UsageError
+from systemd_docker import unit as unit_context
+from systemd_docker.errors import UsageError
+from systemd_docker.exits import exit_after
+from systemd_docker.options.own import parse_own
+from systemd_docker.service.exit_status import Ending
+from systemd_docker.service.start import inherited_fds
+from systemd_docker.service.start.early_queries import EarlyQueries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,83 +19,21 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from systemd_docker.options.own import OwnOptions
-    from systemd_docker.service.exit_status import Ending
-    from systemd_docker.service.start.early_queries import EarlyQueries
     from systemd_docker.unit import UnitContext
-
-USAGE_HINT = "See 'systemd-docker --help' and 'systemd-docker run --help'."
-"""Where a command line is wrong and nothing more can be said about it."""
 
 SUBCOMMANDS = ("run", "exec", "kill", "stop", "rm", "install-system")
 
 
 def main() -> NoReturn:
-    """systemd-docker(1)."""
-    from systemd_docker.service.exit_status import end
-
-    closed = open_closed_streams()
-    ending = run_command(sys.argv[1:], closed)
-    if sys.stdout is not None:
-        sys.stdout.flush()
-    end(ending)
+    """Run systemd-docker(1) with this process's arguments."""
+    exit_after(lambda unit: dispatch(sys.argv[1:], unit))
 
 
-def open_closed_streams() -> tuple[int, ...]:
-    """Standard streams that were closed are /dev/null from now on; which those are.
+def dispatch(argv: Sequence[str], unit: UnitContext) -> Ending:
+    """Do what one command line says; return how this process has to end.
 
-    Else the next descriptors to be opened would have their numbers, and be written to.
+    Each branch imports what only it needs: a start is not to take longer for the sake of `--help`.
     """
-    closed = []
-    for fd in range(3):
-        try:
-            os.fstat(fd)
-        except OSError:
-            # The lowest free number is what open(2) takes.
-            os.open(os.devnull, os.O_RDWR)
-            os.set_inheritable(fd, True)
-            closed.append(fd)
-    return tuple(closed)
-
-
-def run_command(argv: Sequence[str], closed: Sequence[int] = ()) -> Ending:
-    """Run one command line; how this process has to end.
-
-    closed: standard streams that somebody has closed.
-    """
-    from systemd_docker import unit as unit_room
-    from systemd_docker.service.exit_status import Ending
-    from systemd_docker.service.supervise import reexec
-
-    unit = unit_room.read_unit()
-    log.messages.level_prefix = unit.stderr_is_journal
-    if 1 in closed:
-        log.warning("standard output is closed, ignoring: what is written to it is lost")
-    try:
-        if (held := reexec.resumed(unit.environ)) is not None:
-            from systemd_docker.service.supervise import lifetime
-
-            return lifetime.resume(held, unit)
-        return _dispatch(argv, unit)
-    except Error as error:
-        log.error(str(error))
-        if hint := error.hint or (USAGE_HINT if isinstance(error, UsageError) else ""):
-            log.info(hint)
-        return Ending(error.exit_status)
-    except OSError as error:
-        # A mechanism failed and no policy had a plan for it. The errno's name is what gets searched for.
-        log.error(f"{error} ({errno.errorcode.get(error.errno or 0, '?')})")
-        return Ending(Error.exit_status)
-    except Exception:
-        import traceback
-
-        log.error(f"a bug in systemd-docker {__version__}, please report it:\n{traceback.format_exc()}")
-        return Ending(EX_SOFTWARE)
-
-
-def _dispatch(argv: Sequence[str], unit: UnitContext) -> Ending:
-    from systemd_docker.options.own import parse_own
-    from systemd_docker.service.exit_status import Ending
-
     own, words = parse_own(argv)
     log.messages.threshold = log.LEVELS[own.log_level]
     if own.version:
@@ -127,16 +69,11 @@ def _dispatch(argv: Sequence[str], unit: UnitContext) -> Ending:
 
 
 def _run(own: OwnOptions, argv: Sequence[str], unit: UnitContext) -> Ending:
-    from systemd_docker import unit as unit_room
-    from systemd_docker.service.start.early_queries import EarlyQueries
-
     if own.sdnotify == "ignore":
-        unit = unit_room.without_notifications(unit)
+        unit = unit_context.without_notifications(unit)
     if "LISTEN_FDS" in unit.environ:
-        from systemd_docker.service.start import inherited_fds
-
         inherited_fds.close_all()
-    # The engine and the service manager look it up while the rest is imported.
+    # The engine and systemd look things up while the rest is imported.
     queries = EarlyQueries(unit)
     try:
         return _run_container(own, argv, unit, queries)
@@ -146,7 +83,6 @@ def _run(own: OwnOptions, argv: Sequence[str], unit: UnitContext) -> Ending:
 
 def _run_container(own: OwnOptions, argv: Sequence[str], unit: UnitContext, queries: EarlyQueries) -> Ending:
     from systemd_docker.options.run_options import parse_run
-    from systemd_docker.service.exit_status import Ending
 
     options = parse_run(argv)
     if options.switch("help"):

@@ -44,6 +44,9 @@ NAME = "systemd-docker"
 
 PACKAGE = "systemd_docker"
 
+RESUME_VARIABLE = "SYSTEMD_DOCKER_RESUME"
+"""The number of the descriptor that holds the state of a running service; see service.supervise.reexec."""
+
 INDEX = "index"
 
 HEAD_MAX_BYTES = 32 * 1024

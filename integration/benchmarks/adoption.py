@@ -30,12 +30,13 @@ from systemd_docker import unit
 from systemd_docker.kernel import cgroup
 from systemd_docker.plan.adoption import PAYLOAD_SLICE, SHIM_RUNTIME, AdoptionPlan
 from systemd_docker.service.adoption import adopt
-from systemd_docker.service.adoption.state import planned
+from systemd_docker.service.adoption.make_room import make_room
+from systemd_docker.service.adoption.make_room import planned
 
 strategy, processes = sys.argv[1], int(sys.argv[2])
 here = unit.read_unit()
 plan = AdoptionPlan(strategy, "measured", sweep=True)
-adopt.make_room(plan, here)
+make_room(plan, here)
 place = [f"--cgroup-parent={here.cgroup.path}/{PAYLOAD_SLICE}", f"--runtime={SHIM_RUNTIME}"]
 script = f"i=1; while [ $i -lt {processes} ]; do sleep 1000 & i=$((i+1)); done; exec sleep 1000"
 docker = ["docker", "run", "--detach", *(place if strategy == "parent" else []), "busybox:musl", "sh", "-c", script]

@@ -23,7 +23,7 @@ from systemd_docker.options.values import environment
 from systemd_docker.plan.launch_plan import DEFAULT_STOP_TIMEOUT_SEC
 from systemd_docker.sd.unit_properties import ANSWER_TIMEOUT_SEC, PropertiesQuery, UnitProperties
 from systemd_docker.service import client_side, ownership
-from systemd_docker.service.adoption import adopt
+from systemd_docker.service.adoption.make_room import remove_leftovers
 from systemd_docker.unit import engine_socket, other_unit, unit_name
 
 TYPE_CHECKING = False
@@ -170,7 +170,7 @@ def _remove(request: Request) -> int:
             f"removed container '{container.name}' ({container.id[:12]}, {container.status}) of {request.unit.name}"
         )
     if request.named is None:
-        adopt.remove_leftovers(request.unit)
+        remove_leftovers(request.unit)
     return 0
 
 

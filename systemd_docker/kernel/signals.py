@@ -1,10 +1,11 @@
 """Signals as a readable pipe, in arrival order; and a Wait that a signal to stop ends.
 
-From the first moment on no signal kills this process by itself: whoever dies of SIGTERM before its container does
-leaves systemd waiting for TimeoutStopSec= (seen in one to three of ten stops).
+From the first moment on no signal kills this process by itself: a supervisor that dies of SIGTERM before its
+                                                                 container leaves systemd waiting for TimeoutStopSec=
+                                                                 (seen in one to three of ten stops).
 
-Signals are plain numbers here and in the other rooms of a resting service. The module signal makes enums of them, and
-enum with what it imports is 0.8 MB; the C module behind it, CPython's own, has everything else.
+Signals are plain numbers in every module of a running service. The module signal makes enums of them, and enum with
+its imports is 0.8 MB; the C module behind it, CPython's own, has everything else.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ ABORT_SIGNAL = signal.SIGABRT
 """What the service manager sends when nobody has said WATCHDOG=1 in time; systemd.kill(5), WatchdogSignal=."""
 
 CONTINUE_SIGNAL = signal.SIGCONT
+
+SIGTERM, SIGKILL = signal.SIGTERM, signal.SIGKILL
 
 PASSED_ON = (
     signal.SIGHUP,
@@ -125,6 +128,26 @@ class Signals:
             signal.signal(signo, signal.SIG_DFL)
         os.close(self._reader)
         os.close(self._writer)
+
+
+def signal_number(name: str) -> int:
+    """Return the number of a container's stop signal as docker-run(1) has it; SIGTERM for "".
+
+    name: "SIGQUIT", "quit", "3", "SIGRTMIN+3". 0 where it names no known signal: none was sent then.
+    """
+    word = name.upper().removeprefix("SIG")
+    if not word:
+        return SIGTERM
+    if word.isdecimal():
+        return int(word)
+    base, sign, offset = word.partition("+")
+    if sign and base == "RTMIN" and offset.isdecimal():
+        return signal.SIGRTMIN + int(offset)
+    base, sign, offset = word.partition("-")
+    if sign and base == "RTMAX" and offset.isdecimal():
+        return signal.SIGRTMAX - int(offset)
+    known = 0 if word.startswith("_") else getattr(signal, f"SIG{word}", 0)  # SIG_DFL and its like are no signals
+    return known if isinstance(known, int) else 0
 
 
 def _ignore(signo: int, frame: FrameType | None) -> None:

@@ -54,7 +54,7 @@ class Call:
 
 @dataclass(slots=True)
 class Fault:
-    """What goes wrong with the next `times` requests that match: an error answer, a cut, or a hold."""
+    """What goes wrong with the next `times` requests that match: an error answer, a cut, a hold, or other bytes."""
 
     request: str
     times: int = 1
@@ -62,6 +62,7 @@ class Fault:
     message: str = ""
     after_bytes: int | None = None
     holds: bool = False
+    answer: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -152,6 +153,10 @@ class FakeEngine:
                 self.changed.notify_all()
 
         return release
+
+    def answer_with(self, request: str, answer: bytes, *, times: int = 1, hangs_up: bool = True) -> None:
+        """Answer matching requests with these bytes, without doing what they ask; then hang up, or send no more."""
+        self._add(Fault(request, times, answer=answer, holds=not hangs_up))
 
     def go_on(self, reference: str) -> None:
         """Let a stalled pull go on."""
@@ -370,9 +375,13 @@ class FakeEngine:
         connection.allowance_bytes = next((fault.after_bytes for fault in faults), None)
         try:
             for fault in faults:
+                if fault.answer is not None:
+                    connection.send(fault.answer)
                 self.wait(exchange, lambda fault=fault: not fault.holds)  # type: ignore[misc]
                 if fault.status:
                     raise StatusError(fault.status, fault.message)
+                if fault.answer is not None:
+                    raise HungUpError
             self._check_version(call.version)
             dispatch(self, exchange)
         except StatusError as error:

@@ -108,7 +108,7 @@ def test_standard_streams_that_are_closed_are_nobodys(closed: tuple[int, ...], e
     result = subprocess.run(shell, env=environ, capture_output=True, text=True, timeout=20)
 
     assert result.returncode == 0
-    assert ("standard output is closed, ignoring" in result.stderr) is (2 not in closed)
+    assert ("standard output is closed: what is written to it is lost" in result.stderr) is (2 not in closed)
     assert not engine.containers
 
 

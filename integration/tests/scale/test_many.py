@@ -10,7 +10,7 @@ import pytest
 from integration.harness.machine import poll
 from integration.words.processes import wrapper
 from integration.words.units import TRAP, unit
-from systemd_docker.service.supervise.reexec import REST_AFTER_SEC
+from systemd_docker.service.supervise.reexec import REEXEC_AFTER_SEC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def start(machine: Machine, units: int) -> list[str]:
     pids = [wrapper(machine, name, "many.slice") for name in names]
     assert len(pids) == units
     resumed = f"grep -lz SYSTEMD_DOCKER_RESUME {' '.join(f'/proc/{pid}/environ' for pid in pids)} | wc -l"
-    poll(lambda: machine.run(resumed) == str(units), what="all to rest", timeout_sec=REST_AFTER_SEC + 60)
+    poll(lambda: machine.run(resumed) == str(units), what="all to rest", timeout_sec=REEXEC_AFTER_SEC + 60)
     # A process that has just executed itself is still importing.
     poll(lambda: are_asleep(machine, pids), what="all to sleep")
     return pids

@@ -18,7 +18,7 @@ import select
 
 from systemd_docker import log
 from systemd_docker.kernel.cgroup import Cgroup
-from systemd_docker.kernel.pidfd import NO_FD
+from systemd_docker.kernel.fd import NO_FD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,14 @@ PASSES_UNFROZEN = 5
 _GONE = (errno.ENODEV, errno.ENOENT)
 
 
+def can_appear(moved: tuple[str, ...]) -> bool:
+    """Return whether processes can appear in the cgroup that a container was moved from; see AdoptionState.moved.
+
+    They cannot where nothing was moved, nor where systemd has collected the emptied scope.
+    """
+    return bool(moved) and os.path.isdir("".join(moved[:2]))
+
+
 class LateProcesses:
     """Watches one cgroup until it is removed, or close()."""
 
@@ -46,7 +54,7 @@ class LateProcesses:
         self._target = Cgroup(mount, target)
         self._has_warned = False
         self._is_paused = False
-        self._fd = NO_FD
+        self._fd = int(NO_FD)
         try:
             self._fd = os.open(f"{self._source.directory}/cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
             # docker pause may have come, or gone, while systemd-docker executed itself again.
@@ -62,7 +70,7 @@ class LateProcesses:
         if self._fd != NO_FD:
             self._loop.unwatch(self._fd)
             os.close(self._fd)
-            self._fd = NO_FD
+            self._fd = int(NO_FD)
 
     def _look(self) -> None:
         """Read the state first and act on it then: the kernel reports every change that comes after the reading."""

@@ -21,7 +21,8 @@ import time
 from systemd_docker.errors import AdoptionError
 from systemd_docker.kernel import bpf, cgroup
 from systemd_docker.kernel.cgroup import Cgroup
-from systemd_docker.kernel.pidfd import NO_FD, hold, is_dead
+from systemd_docker.kernel.fd import NO_FD
+from systemd_docker.kernel.pidfd import is_dead, open_or_none
 from systemd_docker.plan.adoption import PAYLOAD
 from systemd_docker.service.adoption import v1_hierarchies
 from systemd_docker.service.adoption.limits import carry_limits, levels
@@ -166,7 +167,7 @@ def move_all(source: Cgroup, targets: tuple[Cgroup, ...], deadline: float) -> No
 
 
 def _has_ended(leader: int) -> bool:
-    _, pidfd = hold(leader)
+    _, pidfd = open_or_none(leader)
     if pidfd == NO_FD:
         return True
     try:

@@ -6,11 +6,6 @@ Plain values only, so that it goes through execve(2) with the rest of the servic
 from __future__ import annotations
 
 from systemd_docker.frozen import frozen
-from systemd_docker.plan.adoption import SHIM_RUNTIME
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from systemd_docker.plan.adoption import AdoptionPlan
 
 
 @frozen
@@ -35,12 +30,3 @@ class AdoptionState:
     @property
     def is_in_unit(self) -> bool:
         return self.strategy != "none"
-
-
-def planned(plan: AdoptionPlan, runtime: str) -> AdoptionState:
-    """Return the state of a container that is to become part of its unit as planned, and has not been moved yet.
-
-    runtime: the container's; one that was created by an earlier start may have another than planned.
-    """
-    read_only = plan.read_only if runtime == SHIM_RUNTIME else ()
-    return AdoptionState(plan.strategy, sweeps=plan.sweep, cgroups=plan.cgroups, read_only=read_only)

@@ -1,4 +1,4 @@
-"""What the service manager is told, by whom goes on without an answer."""
+"""Send notifications whose failure changes nothing: it is logged, and never raised."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ if TYPE_CHECKING:
     from systemd_docker.sd.notify import Notifier
 
 
-def tell(notifier: Notifier, **assignments: str | int) -> None:
-    """Assignments, in one datagram: tell(notifier, READY=1)."""
+def send(notifier: Notifier, **assignments: str | int) -> None:
+    """Send assignments in one datagram: send(notifier, READY=1)."""
     _try(lambda: notifier.notify(**assignments))
 
 
-def say_status(notifier: Notifier, text: str) -> None:
-    """STATUS=, which `systemctl status` shows."""
-    tell(notifier, STATUS=text)
+def send_status(notifier: Notifier, text: str) -> None:
+    """Send STATUS=, which `systemctl status` shows."""
+    send(notifier, STATUS=text)
 
 
 def keep_alive(notifier: Notifier) -> None:
-    """WATCHDOG=1."""
-    tell(notifier, WATCHDOG=1)
+    """Send WATCHDOG=1."""
+    send(notifier, WATCHDOG=1)
 
 
 def extend_timeout(notifier: Notifier, extension_sec: int) -> None:
-    """The start may take extension_sec longer, from now, than TimeoutStartSec= says; systemd 236."""
+    """Let the start take extension_sec longer, from now, than TimeoutStartSec=; systemd 236."""
     _try(lambda: notifier.notify_plain(EXTEND_TIMEOUT_USEC=extension_sec * 1_000_000))
 
 
-def _try(send: Callable[[], None]) -> None:
+def _try(action: Callable[[], None]) -> None:
     try:
-        send()
+        action()
     except OSError as error:
-        log.warning(f"cannot reach the service manager, ignoring: {error}")
+        log.warning(f"cannot send a notification to systemd: {error}")

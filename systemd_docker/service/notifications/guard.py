@@ -36,7 +36,7 @@ import select
 import time
 
 from systemd_docker import log
-from systemd_docker.kernel.pidfd import NO_FD
+from systemd_docker.kernel.fd import NO_FD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,82 +1,90 @@
-"""Who the service manager takes for the unit's main process: the payload's leader while it lives, else us."""
+"""Tell systemd the unit's main process: the leader while it lives, else systemd-docker."""
 
 from __future__ import annotations
 
 import os
 
 from systemd_docker import log
-from systemd_docker.kernel.pidfd import NO_FD
+from systemd_docker.kernel.fd import NO_FD
+from systemd_docker.sd.notify import BARRIER_TIMEOUT_SEC, Notifier
+from systemd_docker.service.notifications.best_effort import send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from systemd_docker.kernel.loop import Loop
-    from systemd_docker.sd.notify import Notifier
+    from collections.abc import Callable
+
+    from systemd_docker.kernel.loop import Loop, Timer
 
 
 class MainPid:
-    """settled: the manager has acted on the last that it was told."""
+    """The main process as systemd was told; close() it.
 
-    def __init__(self, loop: Loop, notify_socket: str, *, is_leader: bool) -> None:
-        """is_leader: whether the manager has been told of the leader."""
+    is_settled: systemd has acted on the last message.
+    """
+
+    def __init__(self, loop: Loop, notifier: Notifier, *, is_leader: bool, on_settled: Callable[[], None]) -> None:
+        """is_leader: systemd takes the leader for the main process. on_settled: called when is_settled becomes
+        true."""
+        self.is_leader = is_leader
         self._loop = loop
-        self._notify_socket = notify_socket
-        self._is_leader = is_leader
-        self._barrier = NO_FD
+        self._notifier = notifier
+        self._on_settled = on_settled
+        self._barrier = int(NO_FD)
+        self._timer: Timer | None = None
 
     @property
-    def settled(self) -> bool:
+    def is_settled(self) -> bool:
         return self._barrier == NO_FD
 
     def give(self, leader: int) -> None:
-        """The container runs with another leader."""
-        from systemd_docker.sd.notify import Notifier
-
-        announce(Notifier(self._notify_socket), leader=leader, is_ready=False)
-        self._is_leader = True
+        """Name the container's new leader."""
+        announce(self._notifier, leader=leader, is_ready=False)
+        self.is_leader = True
 
     def take_back(self, **more: int) -> None:
-        """The leader is dead: it is us again, until settled. more: what is said together with it.
+        """Name systemd-docker, now that the leader is dead, unless it is the main process. more: sent with it.
 
-        systemd cannot collect the exit status of a process that is not its child: ours is what it gets.
+        systemd cannot collect the exit status of a process that is not its child: it gets systemd-docker's.
         """
-        from systemd_docker.sd.notify import BARRIER_TIMEOUT_SEC, Notifier
-
-        assignments = {**({"MAINPID": os.getpid()} if self._is_leader else {}), **more}
+        assignments = {**({"MAINPID": os.getpid()} if self.is_leader else {}), **more}
         if not assignments:
             return
-        self._is_leader = False
-        notifier = Notifier(self._notify_socket)
+        self.is_leader = False
         try:
-            notifier.notify(**assignments)
-            self._drop_barrier()
-            self._barrier = notifier.start_barrier()
+            self._notifier.notify(**assignments)
+            barrier = self._notifier.start_barrier()
         except OSError as error:
-            log.warning(f"cannot reach the service manager, ignoring: {error}")
+            log.warning(f"cannot tell systemd that systemd-docker is the main process again: {error}")
             return
-        if self._barrier != NO_FD:
-            self._loop.watch(self._barrier, 0, self._drop_barrier)
-            self._loop.after(BARRIER_TIMEOUT_SEC, self._drop_barrier)
+        self._drop_barrier()
+        self._barrier = barrier
+        self._loop.watch(barrier, 0, self._settle)
+        self._timer = self._loop.after(BARRIER_TIMEOUT_SEC, self._settle)
 
     def close(self) -> None:
         self._drop_barrier()
 
+    def _settle(self) -> None:
+        self._drop_barrier()
+        self._on_settled()
+
     def _drop_barrier(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._barrier != NO_FD:
             self._loop.unwatch(self._barrier)
             os.close(self._barrier)
-            self._barrier = NO_FD
+            self._barrier = int(NO_FD)
 
 
 def announce(notifier: Notifier, *, leader: int, is_ready: bool) -> None:
-    """The container runs. leader: its PID if it is to be the main process, else 0.
+    """Tell systemd that the container runs. leader: its PID if it is to be the main process, else 0.
 
-    MAINPID= and READY=1 go in one datagram: with NotifyAccess=main a second one would not be ours to send.
+    MAINPID= and READY=1 go in one datagram: with NotifyAccess=main systemd would ignore a second one.
     """
     assignments: dict[str, str | int] = {"MAINPID": leader} if leader else {}
     if is_ready:
         assignments["READY"] = 1
     if assignments:
-        # Imported by who starts anyway, and not by a service that rests.
-        from systemd_docker.service.notifications.best_effort import tell
-
-        tell(notifier, **assignments)
+        send(notifier, **assignments)

@@ -12,25 +12,25 @@ from systemd_docker.sd.notify import Listener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from systemd_docker.undo import Undo
+    from contextlib import ExitStack
 
 
-def make_payload_socket(directory: str, undo: Undo) -> Listener:
+def make_payload_socket(directory: str, cleanup: ExitStack) -> Listener:
     """The socket that the payload's messages come to, below directory, which does not exist yet.
 
     It is in a directory of its own, and that is what is mounted: a socket file of that name that is made again stays
     reachable, as a mounted file would not. The directory around it is 0700 and keeps other users of the host out;
-    inside, every user that the payload may run as can write to the socket. undo gets what takes it all away again.
+    inside, every user that the payload may run as can write to the socket. cleanup gets what takes it all away again.
     Raises OSError.
     """
     shared = f"{directory}/{NOTIFY_SHARED_DIRECTORY}"
     path = f"{shared}/{NOTIFY_SOCKET_NAME}"
     os.mkdir(directory, 0o700)
-    undo.callback(os.rmdir, directory)
+    cleanup.callback(os.rmdir, directory)
     os.mkdir(shared)
-    undo.callback(os.rmdir, shared)
+    cleanup.callback(os.rmdir, shared)
     os.chmod(shared, 0o755)
     listener = Listener(path)
-    undo.callback(listener.close)
-    undo.callback(os.unlink, path)
+    cleanup.callback(listener.close)
+    cleanup.callback(os.unlink, path)
     return listener

@@ -1,111 +1,140 @@
-"""What the service manager is told while a container runs, where there is anything to tell: by the payload, of its
-health, for the watchdog. Most services have none of it, and do not import this room.
-
-Health changes seldom, and understanding the engine's events takes 2 MB: so a service that rests only waits for the
-next one to come. Then it subscribes anew, with the time of the last one that it saw, and soon rests again.
-"""
+"""Everything that systemd is told while a container runs: by the container, about its health, for the watchdog."""
 
 from __future__ import annotations
 
 import os
-import select
 
-from systemd_docker import log
-from systemd_docker.errors import EngineUnreachableError
 from systemd_docker.frozen import replace
-from systemd_docker.kernel.pidfd import NO_FD
+from systemd_docker.kernel.fd import NO_FD
 from systemd_docker.sd.notify import Listener, Notifier
+from systemd_docker.service.notifications.health import Health
+from systemd_docker.service.notifications.health_actions import HealthActions
+from systemd_docker.service.notifications.proxy import Proxy, reserved_lines
 from systemd_docker.service.notifications.status import Status
+from systemd_docker.service.notifications.watchdog import Watchdog
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import Protocol
 
     from systemd_docker.kernel.loop import Loop
-    from systemd_docker.service.engine_requests import Requests
-    from systemd_docker.service.notifications.health_actions import Vitals
-    from systemd_docker.service.notifications.proxy import Proxy
-    from systemd_docker.service.supervise.state import Held
+    from systemd_docker.service.container_state import ContainerState
+    from systemd_docker.service.engine_requests import EngineRequests
+    from systemd_docker.service.notifications.state import HealthState, NotifyState, WatchdogState
+    from systemd_docker.service.stop_policy import StopPolicy
+
+    class Reported(Protocol):
+        """The parts of a service's state that the reporter needs."""
+
+        @property
+        def container(self) -> ContainerState: ...
+        @property
+        def stop(self) -> StopPolicy: ...
+        @property
+        def notify(self) -> NotifyState: ...
+        @property
+        def health(self) -> HealthState: ...
+        @property
+        def watchdog(self) -> WatchdogState: ...
 
 
-class Reports:
-    """The Status: line, the payload's messages, and the container's vitals; close() them."""
+class Reporter:
+    """The Status: line, the container's notifications, its health and the watchdog; close() it."""
 
-    def __init__(self, loop: Loop, held: Held, requests: Requests, *, stirred: Callable[[], None]) -> None:
-        """stirred: called when more was imported than resting needs. Raises EngineUnreachableError."""
-        self._loop = loop
+    def __init__(self, loop: Loop, state: Reported, requests: EngineRequests, notifier: Notifier) -> None:
+        self._state = state
+        self._container = state.container
         self._requests = requests
-        self._stirred = stirred
-        self._notifier = Notifier(held.notify_socket)
-        self._status = Status(self._notifier, held)
-        self._news_fd = NO_FD
-        self._vitals: Vitals | None = None
-        if held.health_fd != NO_FD and not held.health_found:
-            self._news_fd = held.health_fd
-            loop.watch(held.health_fd, select.POLLIN, lambda: self._on_news(held))
-        elif held.healthcheck or held.watchdog == "engine":
-            self._vitals = self._make_vitals(held)
-        self._proxy = self._make_proxy(held) if held.notify_fd != NO_FD else None
+        self._status = Status(notifier, state.notify, state.health.status)
+        self._proxy = self._make_proxy(loop, notifier) if state.notify.payload_fd != NO_FD else None
+        self._watchdog = Watchdog(loop, state.container, state.watchdog, requests, notifier)
+        self._actions = HealthActions(
+            state.container,
+            requests,
+            notifier,
+            self._status,
+            awaits_healthy=state.notify.ready == "healthy",
+        )
+        self._health = self._make_health(loop) if state.health.check else None
+
+    def begin(self) -> None:
+        """Listen to the engine from now on."""
+        self.resume(self._state.health.found)
 
     def drain(self) -> None:
-        """Pass on what the container said before it ended."""
+        """Pass on what the container sent before it ended."""
         if self._proxy is not None:
             self._proxy.drain()
 
-    def forget(self) -> None:
-        """The leader is dead: what it has said is not true any more, and what is said from now on is its successor's.
+    def pause(self) -> None:
+        """The engine is away: it reports nothing. The container's own notifications are passed on all the same."""
+        self._watchdog.pause()
+        if self._health is not None:
+            self._health.close()
 
-        Now, and not when the successor is found: that one speaks as soon as it runs, while a busy service manager may
+    def resume(self, health: str) -> None:
+        """The engine is there. health: its word now, "" where it was not asked."""
+        self._watchdog.resume()
+        if self._health is not None:
+            if health:
+                self._health.take(health)
+            self._health.listen()
+
+    def forget_leader(self) -> None:
+        """The leader is dead, and what it has sent is not true any more.
+
+        At its death, and not when its successor is found: that one sends as soon as it runs, while a busy systemd may
         still be acting on the death.
         """
         self.drain()
         self._status.text = self._status.steady
 
-    def now_held(self, held: Held) -> Held:
-        """held, with what has changed since it was made."""
-        now = replace(held, status=self._status.text, health_fd=self._news_fd)
-        if self._vitals is None:
-            return now
-        health, since_nsec = self._vitals.health
-        awaits_healthy = self._vitals.awaits_healthy
-        return replace(
-            now, health=health, health_found="", health_since_nsec=since_nsec, awaits_healthy=awaits_healthy
-        )
+    def restart(self) -> None:
+        """The container runs again, with another leader."""
+        self._status.restarts += 1
+        if self._health is not None:
+            self._health.status = self._status.health = "starting"
+        self._status.send()
 
-    def resting(self, held: Held) -> Held:
-        """held, from now_held(), for a new image of this program: with the descriptor that it has to wait for."""
-        return replace(held, health_fd=self._vitals.news_fd) if self._vitals is not None else held
+    def snapshot(self) -> tuple[NotifyState, HealthState]:
+        """Return the two states with what has changed since the beginning."""
+        notify = replace(
+            self._state.notify,
+            status=self._status.text,
+            restarts=self._status.restarts,
+            ready="healthy" if self._actions.awaits_healthy else self._ready_when_sent(),
+        )
+        if self._health is None:
+            return notify, self._state.health
+        health = replace(self._state.health, status=self._health.status, found="", since_nsec=self._health.since_nsec)
+        return notify, health
 
     def close(self) -> None:
-        if self._news_fd != NO_FD:
-            self._loop.unwatch(self._news_fd)
+        self.pause()
         if self._proxy is not None:
             self._proxy.close()
-        if self._vitals is not None:
-            self._vitals.close()
+        self._watchdog.close()
 
-    def _make_proxy(self, held: Held) -> Proxy:
-        from systemd_docker.service.notifications.proxy import Proxy
+    def _ready_when_sent(self) -> str:
+        ready = self._state.notify.ready
+        return "started" if ready == "healthy" else ready
 
-        # The listener gets a descriptor of its own, so that what we hold stays ours to close.
-        listener = Listener.resumed(os.dup(held.notify_fd))
-        return Proxy(self._loop, held, listener, self._notifier, self._status)
+    def _make_proxy(self, loop: Loop, notifier: Notifier) -> Proxy:
+        state = self._state
+        # A descriptor of the listener's own, which it closes.
+        listener = Listener.resumed(os.dup(state.notify.payload_fd))
+        return Proxy(loop, listener, notifier, self._status, reserved_lines(state.notify, state.watchdog.source))
 
-    def _make_vitals(self, held: Held) -> Vitals:
-        from systemd_docker.service.notifications.health_actions import Vitals
+    def _make_health(self, loop: Loop) -> Health:
+        state = self._state
+        return Health(
+            loop,
+            state.container,
+            state.health,
+            self._requests,
+            changed=self._on_health,
+            probed=self._watchdog.probed if state.watchdog.source == "health" else None,
+        )
 
-        vitals = Vitals(self._loop, held, self._requests, self._notifier, self._status)
-        if held.health_fd != NO_FD:
-            os.close(held.health_fd)
-        return vitals
-
-    def _on_news(self, held: Held) -> None:
-        self._loop.unwatch(self._news_fd)
-        try:
-            self._vitals = self._make_vitals(held)
-        except EngineUnreachableError as error:
-            # Who waits for the container's exit notices, too.
-            log.debug(f"no more health of container '{held.name}': {error}")
-            return
-        self._news_fd = NO_FD
-        self._stirred()
+    def _on_health(self, health: str) -> None:
+        self._actions.act(health, self._state.health.on_failure, self._state.stop.timeout_sec)

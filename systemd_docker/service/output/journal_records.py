@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import os
 
-from systemd_docker.service.output.relay import NO_LINE
+from systemd_docker.service.output.state import NO_LINE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from systemd_docker.service.output.relay import LineState
+    from systemd_docker.service.output.state import LineState
 
 RECORD_BYTES = 16 * 1024
 """Of a line in one record, as in Docker's driver; journald itself would take 48 KiB, LineMax= in journald.conf(5)."""
@@ -55,6 +55,9 @@ class RecordSink:
         """Send what there is of a line: no more will come. Raises OSError: EAGAIN, not now."""
         if self._begun or self._parts:
             self._send(b"", is_last=True)
+
+    def close(self) -> None:
+        """No timer is set here."""
 
     def _take(self, data: bytes, begin: int) -> int:
         """Send one record or keep the beginning of one; where it ended in data."""

@@ -1,220 +1,113 @@
-"""Pass the payload's output on as it comes: bytes in, the same bytes out, nothing rewritten, nothing kept.
+"""Pass the container's output on as it comes: bytes in, the same bytes out, nothing rewritten.
 
-journald splits lines by itself (and marks what it had to cut), so a stream to it gets the frames as they came. What a
-reader does not take in time stays in the engine's socket, and there it slows the payload down as a full pipe would:
-no more than one piece of RECEIVE_BYTES is ever held here.
+journald splits lines by itself (and marks the lines that it cuts), so a stream to it gets the frames as they came.
+What a reader does not take stays in the engine's socket, and there it blocks the container as a full pipe would: no
+more than one piece of RECEIVE_BYTES is ever held here.
 """
 
 from __future__ import annotations
 
 import os
 import select
-import stat
 import time
 
 from systemd_docker import log
 from systemd_docker.engine import multiplex
-from systemd_docker.service.output.log_resume import Seam, Tails
+from systemd_docker.kernel.fd import NO_FD
+from systemd_docker.service.output.log_resume import RecentOutput, ResumePoint
+from systemd_docker.service.output.sinks import STREAM_NAMES
+from systemd_docker.service.output.state import Position
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from systemd_docker.kernel.loop import Loop
-    from systemd_docker.service.output.journal_records import RecordSink
-    from systemd_docker.service.output.log_resume import Plain
-
-    LineState = tuple[bytes, int, bytes, int]
-    """(bytes of a line whose end has not come, its parts sent so far, their id, their priority)."""
+    from systemd_docker.service.output.sinks import Sink
 
 RECEIVE_BYTES = 64 * 1024
 
 MAX_VECTORS = 512
 """Pieces per writev(2): below the kernel's IOV_MAX, 1024."""
 
-NO_LINE = (b"", 0, b"", 0)
-"""A sink's state before the first byte, or where it keeps nothing."""
-
-REPORT_AFTER_SEC = 10
-"""What was dropped is told in one line for so long, or a slow journal would get a line of ours for each of theirs."""
-
-_NAMES = {multiplex.STDOUT: "standard output", multiplex.STDERR: "standard error"}
-
-
-class ByteSink:
-    """Where one stream goes as it comes. Does not own its descriptor."""
-
-    is_behind = False
-    state = NO_LINE
-
-    def __init__(self, fd: int) -> None:
-        """fd: as sinks.open_sink() makes them."""
-        self.fd = fd
-        self._is_foreign_socket = os.get_blocking(fd) and stat.S_ISSOCK(os.fstat(fd).st_mode)
-
-    def write(self, buffers: list[memoryview]) -> int:
-        """How many bytes went out. Raises OSError: EAGAIN, none can go now; EPIPE, nobody reads them any more."""
-        if self._is_foreign_socket:
-            return _send_without_blocking(self.fd, buffers)
-        return os.writev(self.fd, buffers)
-
-    def flush(self) -> None:
-        """Nothing is kept here."""
-
-
-def _send_without_blocking(fd: int, buffers: list[memoryview]) -> int:
-    # Imported for the unit that has a foreign socket for its output, and for nobody else.
-    import socket
-
-    stream = socket.socket(fileno=fd)
-    try:
-        return stream.sendmsg(buffers, [], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-    finally:
-        stream.detach()
-
-
-class DroppingSink:
-    """A sink that never makes the payload wait: what it does not take at once is lost, by whole lines, and counted.
-
-    A line of which the beginning is out already is ended where it was cut.
-    """
-
-    def __init__(self, sink: ByteSink | RecordSink, loop: Loop, name: str) -> None:
-        self.fd = sink.fd
-        self._sink = sink
-        self._loop = loop
-        self._name = name
-        self._is_cut = False
-        self._is_skipping = False
-        self._lost_bytes = self._lost_lines = 0
-
-    @property
-    def state(self) -> LineState:
-        return self._sink.state
-
-    @property
-    def is_behind(self) -> bool:
-        return bool(self._lost_bytes) or self._is_skipping
-
-    def write(self, buffers: list[memoryview]) -> int:
-        """All of them, always. Raises OSError where nobody reads any more."""
-        data = memoryview(b"".join(buffers))
-        begin = bytes(data).find(b"\n") + 1 if self._is_skipping else 0
-        if self._is_skipping and not begin:
-            self._lose(data)
-            return len(data)
-        self._lose(data[:begin])
-        try:
-            if self._is_skipping and self._is_cut:
-                self._sink.write([memoryview(b"\n")])
-                self._is_cut = False
-            self._is_skipping = False
-            while begin < len(data):
-                begin += self._sink.write([data[begin:]])
-                self._is_cut = data[begin - 1] != ord("\n")
-        except BlockingIOError:
-            self._lose(data[begin:])
-            self._is_skipping = data[-1] != ord("\n") or self._is_cut
-        return len(data)
-
-    def flush(self) -> None:
-        """Say what is lost, too."""
-        self._report()
-        try:
-            self._sink.flush()
-        except BlockingIOError:
-            # A line without an end, and nobody to take it: it is as lost as the others.
-            return
-
-    def _lose(self, data: memoryview) -> None:
-        if data and not self._lost_bytes:
-            self._loop.after(REPORT_AFTER_SEC, self._report)
-        self._lost_bytes += len(data)
-        self._lost_lines += bytes(data).count(b"\n")
-
-    def _report(self) -> None:
-        if self._lost_bytes:
-            log.warning(
-                f"{self._lost_lines} lines ({self._lost_bytes} bytes) of the container's {self._name} were dropped"
-                " because nobody took them in time, ignoring"
-            )
-        self._lost_bytes = self._lost_lines = 0
-
 
 class Relay:
-    """From the container's output to two sinks. Owns no descriptor; what it watches ends with close().
+    """Copy the container's output to its sinks. Owns no descriptor; close() unwatches all of them.
 
-    finished: the engine has closed the stream and everything is written.
+    finished: the stream has ended, and everything was written or given up.
     """
 
-    def __init__(
-        self,
-        loop: Loop,
-        stream: int,
-        demultiplexer: multiplex.Demultiplexer,
-        sinks: Mapping[int, ByteSink | RecordSink],
-        early: bytes,
-        tails: Mapping[int, Plain] | None = None,
-        *,
-        drops: bool = False,
-        is_log: bool = False,
-    ) -> None:
-        """stream: non-blocking; sinks: by frames.STDOUT, frames.STDERR; early: what came already.
-
-        tails: what was passed on last; is_log: the stream begins before that.
-        drops: what a reader does not take at once is dropped and counted, instead of slowing the payload down.
-        """
+    def __init__(self, loop: Loop, sinks: Mapping[int, Sink], *, on_finished: Callable[[], None]) -> None:
+        """sinks: by multiplex.STDOUT, multiplex.STDERR; the relay closes them. on_finished: called once a stream."""
         self.finished = False
         self._loop = loop
-        self._stream = stream
-        self._sinks: Mapping[int, ByteSink | RecordSink | DroppingSink] = sinks
-        if drops:
-            self._sinks = {number: DroppingSink(sink, loop, _NAMES[number]) for number, sink in sinks.items()}
-        self._demultiplexer = demultiplexer
+        self._sinks = sinks
+        self._on_finished = on_finished
+        self._stream = int(NO_FD)
+        self._demultiplexer = multiplex.Demultiplexer(framed=True)
         self._buffer = bytearray(RECEIVE_BYTES)
         self._pieces: list[tuple[int, memoryview]] = []
-        self._waiting_for = -1
+        self._waiting_for = int(NO_FD)
         self._broken: set[int] = set()
-        self._has_ended = False
-        self._tails = Tails(tails or {})
-        self._seam = Seam(tails or {}) if is_log else None
-        self._accept(memoryview(early))
+        self._has_ended = True
+        self._when_flushed: list[Callable[[], None]] = []
+        self._recent = RecentOutput(())
+        self._resume_point: ResumePoint | None = None
+
+    def follow(self, stream: int, position: Position, *, framed: bool) -> None:
+        """Read stream, non-blocking, from now on; the relay is not behind, and reads no other any more.
+
+        position: how far the output has come; framed: see OutputState.
+        """
+        assert not self._pieces
+        self.stop_reading()
+        self.finished = self._has_ended = False
+        self._stream = stream
+        self._demultiplexer = multiplex.Demultiplexer(framed=framed, state=position.frame)
+        self._recent = RecentOutput(position.recent)
+        self._resume_point = ResumePoint(position.recent) if position.is_log else None
+        self._accept(memoryview(position.early))
 
     @property
-    def frame(self) -> tuple[bytes, int, int]:
-        """Where in a frame the stream stands; see Demultiplexer.state."""
-        return self._demultiplexer.state
-
-    @property
-    def unfinished(self) -> tuple[LineState, LineState]:
-        """What the two sinks keep of a line whose end has not come."""
-        return self._sinks[multiplex.STDOUT].state, self._sinks[multiplex.STDERR].state
-
-    @property
-    def tails(self) -> dict[int, Plain]:
-        """What was passed on last, by stream."""
-        return self._tails.plain()
-
-    @property
-    def is_searching(self) -> bool:
-        """Whether what was passed on last has not come by in the log yet."""
-        return self._seam is not None and not self._seam.finished
+    def position(self) -> Position:
+        """How far the output has come; complete where the relay is not behind."""
+        return Position(
+            frame=self._demultiplexer.state,
+            unfinished=(self._sinks[multiplex.STDOUT].state, self._sinks[multiplex.STDERR].state),
+            recent=self._recent.plain(),
+            is_log=self._resume_point is not None and not self._resume_point.found,
+        )
 
     @property
     def is_behind(self) -> bool:
-        """Whether a sink has not taken all yet, or has not told what it dropped."""
+        """Whether a sink has not taken all yet, or has not reported what it dropped."""
         return bool(self._pieces) or any(sink.is_behind for sink in self._sinks.values())
 
+    def when_flushed(self, action: Callable[[], None]) -> None:
+        """Call action as soon as no piece is held; at once if none is."""
+        if self._pieces:
+            self._when_flushed.append(action)
+        else:
+            action()
+
+    def stop_reading(self) -> None:
+        """Leave the stream: its descriptor may be closed. Pieces that are held are still written."""
+        self._loop.unwatch(self._stream)
+        self._stream = int(NO_FD)
+
     def give_up(self) -> None:
-        """Whatever is held or still to come is lost."""
+        """Drop what is held, and what is still to come."""
         self._pieces.clear()
-        self.close()
+        self._finish()
 
     def close(self) -> None:
+        """Unwatch everything; nothing is called any more."""
+        self._when_flushed.clear()
         self.finished = True
-        self._loop.unwatch(self._stream)
-        if self._waiting_for >= 0:
-            self._loop.unwatch(self._waiting_for)
+        self.stop_reading()
+        self._stop_waiting()
+        for sink in self._sinks.values():
+            sink.close()
 
     def _on_readable(self) -> None:
         try:
@@ -233,20 +126,22 @@ class Relay:
         try:
             pieces = list(self._demultiplexer.feed(data))
         except multiplex.FrameError as error:
-            log.warning(f"the container's output cannot be followed any further, ignoring: {error}")
+            log.warning(f"cannot read the container's output from the engine, the rest is lost: {error}")
             self._end()
             return
-        self._pieces = list(self._seam.feed(pieces)) if self._seam is not None and self.is_searching else pieces
-        self._tails.add(self._pieces, time.time())
+        if self._resume_point is not None and not self._resume_point.found:
+            pieces = list(self._resume_point.feed(pieces))
+        self._pieces = pieces
+        self._recent.add(pieces, time.time())
         self._on_writable()
 
     def _end(self) -> None:
         self._has_ended = True
-        self._loop.unwatch(self._stream)
+        self.stop_reading()
         self._on_writable()
 
     def _on_writable(self) -> None:
-        """Write what is held; then go on reading, or wait for the reader that is behind."""
+        """Write what is held; then read on, or wait for the reader that is behind."""
         while self._pieces:
             stream, buffers = self._next_run()
             try:
@@ -256,18 +151,39 @@ class Relay:
                 return
         if self._has_ended and not self._flush():
             return
-        if self._waiting_for >= 0:
-            self._loop.unwatch(self._waiting_for)
-            self._waiting_for = -1
+        self._stop_waiting()
+        for action in self._taken(self._when_flushed):
+            action()
         if self._has_ended:
-            self.close()
-        else:
+            self._finish()
+        elif self._stream != NO_FD:
             self._loop.watch(self._stream, select.POLLIN, self._on_readable)
 
+    @staticmethod
+    def _taken(actions: list[Callable[[], None]]) -> list[Callable[[], None]]:
+        taken = actions.copy()
+        actions.clear()
+        return taken
+
+    def _finish(self) -> None:
+        self.stop_reading()
+        self._stop_waiting()
+        for action in self._taken(self._when_flushed):
+            action()
+        if not self.finished:
+            self.finished = True
+            self._on_finished()
+
     def _wait_for(self, stream: int) -> None:
-        self._waiting_for = self._sinks[stream].fd
+        """Watch the one reader that is behind, and neither the other nor the stream meanwhile."""
+        self._stop_waiting()
         self._loop.unwatch(self._stream)
+        self._waiting_for = self._sinks[stream].fd
         self._loop.watch(self._waiting_for, select.POLLOUT, self._on_writable)
+
+    def _stop_waiting(self) -> None:
+        self._loop.unwatch(self._waiting_for)
+        self._waiting_for = int(NO_FD)
 
     def _flush(self) -> bool:
         for stream in self._sinks.keys() - self._broken:
@@ -281,7 +197,7 @@ class Relay:
         return True
 
     def _write(self, stream: int, buffers: list[memoryview]) -> int:
-        """Raises BlockingIOError. What nobody reads any more is dropped: a payload must not stand still for it."""
+        """Raises BlockingIOError. Output without a reader is dropped: it must not block the container."""
         if stream not in self._broken:
             try:
                 return self._sinks[stream].write(buffers)
@@ -292,11 +208,11 @@ class Relay:
         return sum(map(len, buffers))
 
     def _give_stream_up(self, stream: int, error: OSError) -> None:
-        log.warning(f"nobody takes the container's {_NAMES[stream]} any more, ignoring: {error}")
+        log.warning(f"cannot write the container's {STREAM_NAMES[stream]}, discarding it from now on: {error}")
         self._broken.add(stream)
 
     def _next_run(self) -> tuple[int, list[memoryview]]:
-        """The held pieces that belong to one stream and stand together."""
+        """Return the held pieces that belong to one stream and stand together."""
         stream = self._pieces[0][0]
         buffers = []
         for other, piece in self._pieces[:MAX_VECTORS]:

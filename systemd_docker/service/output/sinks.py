@@ -1,46 +1,167 @@
-"""Where output goes: descriptors that can be written to without blocking, opened once, when the container starts."""
+"""The readers of the container's output: written to without blocking, and what they drop."""
 
 from __future__ import annotations
 
 import os
 import stat
 
-from systemd_docker.sd import journal
+from systemd_docker import log
+from systemd_docker.engine import multiplex
+from systemd_docker.service.output.journal_records import RecordSink
+from systemd_docker.service.output.state import NO_LINE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from systemd_docker.unit import UnitContext
+    from typing import Protocol
+
+    from systemd_docker.kernel.loop import Loop, Timer
+    from systemd_docker.service.output.state import LineState, OutputState
+
+    class Sink(Protocol):
+        """The reader of one stream. Does not own its descriptor."""
+
+        fd: int
+
+        @property
+        def is_behind(self) -> bool:
+            """Whether something is held, or was dropped and not reported yet."""
+
+        @property
+        def state(self) -> LineState:
+            """The line whose end has not come; another sink continues it."""
+
+        def write(self, buffers: list[memoryview]) -> int:
+            """Return how many bytes were taken. Raises OSError: EAGAIN, none can be now; EPIPE, there is no
+            reader."""
+
+        def flush(self) -> None:
+            """Write what is held of a line: no more will come. Raises OSError as write()."""
+
+        def close(self) -> None:
+            """Cancel timers. The descriptor stays open."""
 
 
-def open_sinks(
-    unit: UnitContext, identifier: str, priorities: tuple[int, int], *, as_records: bool
-) -> tuple[int, int]:
-    """Where standard output and standard error go, the caller's both. Raises OSError: EBADF, a stream is closed.
+STREAM_NAMES = {multiplex.STDOUT: "standard output", multiplex.STDERR: "standard error"}
 
-    To the journal, where our own go: lines have the container's identifier and priorities there.
+REPORT_AFTER_SEC = 10
+"""How long dropped output is collected for one line in the log: one line for each would slow a slow journal more."""
+
+
+class ByteSink:
+    """A reader that gets one stream as it comes."""
+
+    is_behind = False
+    state = NO_LINE
+
+    def __init__(self, fd: int) -> None:
+        """fd: as open_sink() makes it."""
+        self.fd = fd
+        self._is_shared_socket = os.get_blocking(fd) and stat.S_ISSOCK(os.fstat(fd).st_mode)
+
+    def write(self, buffers: list[memoryview]) -> int:
+        if self._is_shared_socket:
+            return _send_without_blocking(self.fd, buffers)
+        return os.writev(self.fd, buffers)
+
+    def flush(self) -> None:
+        """Nothing is held here."""
+
+    def close(self) -> None:
+        """No timer is set here."""
+
+
+def _send_without_blocking(fd: int, buffers: list[memoryview]) -> int:
+    # Memory: only a unit with StandardOutput=socket needs the module.
+    import socket
+
+    stream = socket.socket(fileno=fd)
+    try:
+        return stream.sendmsg(buffers, [], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    finally:
+        stream.detach()
+
+
+class DroppingSink:
+    """A sink that never blocks the container: what its reader does not take at once is dropped, by whole lines.
+
+    A line whose beginning was written already is ended where it was cut.
     """
-    if as_records:
-        return journal.open_records(), journal.open_records()
-    are_journal = (unit.stdout_is_journal, unit.stderr_is_journal)
-    fds = [
-        journal.open_stream(identifier, priority, level_prefix=True) if is_journal else open_sink(fd)
-        for fd, is_journal, priority in zip((1, 2), are_journal, priorities, strict=True)
-    ]
-    return fds[0], fds[1]
 
+    def __init__(self, sink: Sink, loop: Loop, name: str) -> None:
+        """name: of the stream, for the log: "standard output"."""
+        self.fd = sink.fd
+        self._sink = sink
+        self._loop = loop
+        self._name = name
+        self._is_cut = False
+        self._is_skipping = False
+        self._lost_bytes = self._lost_lines = 0
+        self._timer: Timer | None = None
 
-def open_sink(fd: int) -> int:
-    """One of our own standard streams, written to without blocking and without changing it for others who share it.
+    @property
+    def state(self) -> LineState:
+        return self._sink.state
 
-    O_NONBLOCK belongs to the open file description, which a pipe's other writers and our parent have too: so a pipe
-    or terminal is opened again, a socket is sent to with MSG_DONTWAIT, and a regular file never blocks for long.
-    The new descriptor is the caller's. Raises OSError: EBADF, the stream is closed.
-    """
-    mode = os.fstat(fd).st_mode
-    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+    @property
+    def is_behind(self) -> bool:
+        return bool(self._lost_bytes) or self._is_skipping
+
+    def write(self, buffers: list[memoryview]) -> int:
+        """Take all of it, always. Raises OSError where there is no reader."""
+        data = memoryview(b"".join(buffers))
+        begin = bytes(data).find(b"\n") + 1 if self._is_skipping else 0
+        if self._is_skipping and not begin:
+            self._lose(data)
+            return len(data)
+        self._lose(data[:begin])
         try:
-            return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        except OSError:
-            # It was opened by somebody whose rights we lack, or has no name: it may block.
-            return os.dup(fd)
-    return os.dup(fd)
+            if self._is_skipping and self._is_cut:
+                self._sink.write([memoryview(b"\n")])
+                self._is_cut = False
+            self._is_skipping = False
+            while begin < len(data):
+                begin += self._sink.write([data[begin:]])
+                self._is_cut = data[begin - 1] != ord("\n")
+        except BlockingIOError:
+            self._lose(data[begin:])
+            self._is_skipping = data[-1] != ord("\n") or self._is_cut
+        return len(data)
+
+    def flush(self) -> None:
+        """Report what was dropped, too."""
+        self._report()
+        try:
+            self._sink.flush()
+        except BlockingIOError:
+            # A line without an end that the reader does not take: dropped like the others.
+            return
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._sink.close()
+
+    def _lose(self, data: memoryview) -> None:
+        if data and not self._lost_bytes:
+            self._timer = self._loop.after(REPORT_AFTER_SEC, self._report)
+        self._lost_bytes += len(data)
+        self._lost_lines += bytes(data).count(b"\n")
+
+    def _report(self) -> None:
+        if self._lost_bytes:
+            log.warning(
+                f"dropped {self._lost_lines} lines ({self._lost_bytes} bytes) of the container's {self._name}:"
+                " its reader is too slow"
+            )
+        self._lost_bytes = self._lost_lines = 0
+
+
+def make_sinks(loop: Loop, output: OutputState) -> dict[int, Sink]:
+    """Return the readers of a container's output, by multiplex.STDOUT and multiplex.STDERR."""
+    state = output.sinks
+    fds = {multiplex.STDOUT: state.stdout_fd, multiplex.STDERR: state.stderr_fd}
+    sinks: dict[int, Sink] = {}
+    for (stream, fd), priority, line in zip(fds.items(), state.priorities, output.position.unfinished, strict=True):
+        sink: Sink = RecordSink(fd, state.record_fields, priority, line) if state.record_fields else ByteSink(fd)
+        sinks[stream] = DroppingSink(sink, loop, STREAM_NAMES[stream]) if state.drops else sink
+    return sinks

@@ -1,15 +1,12 @@
-"""From a payload that runs to a service: adopted, announced to the service manager, held.
-
-Apart from service.run, because what this room imports is first needed when the payload runs.
-"""
+"""From a container that runs to a service: adopted, its state made, announced to systemd last."""
 
 from __future__ import annotations
 
 import os
 
 from systemd_docker import log
-from systemd_docker.engine import http, multiplex
-from systemd_docker.kernel.pidfd import NO_FD
+from systemd_docker.frozen import frozen, replace
+from systemd_docker.kernel.fd import NO_FD, Fd
 from systemd_docker.plan.launch_plan import (
     NOTIFY_SHARED_DIRECTORY,
     NOTIFY_SOCKET_NAME,
@@ -19,165 +16,198 @@ from systemd_docker.plan.launch_plan import (
     stop_timeout_sec,
 )
 from systemd_docker.sd.notify import Notifier
-from systemd_docker.service.adoption import adopt
-from systemd_docker.service.adoption.state import planned
+from systemd_docker.service import id_files
+from systemd_docker.service.adoption.adopt import adopt
+from systemd_docker.service.adoption.make_room import leftovers, planned
+from systemd_docker.service.container_state import ContainerState
+from systemd_docker.service.engine_requests import EngineAddress
+from systemd_docker.service.exit_wait import ExitWaitState
 from systemd_docker.service.notifications import guard, main_pid
-from systemd_docker.service.notifications.status import Status, steady_text
-from systemd_docker.service.output import sinks
-from systemd_docker.service.output.relay import NO_LINE
-from systemd_docker.service.start import id_files
-from systemd_docker.service.supervise.state import Held
+from systemd_docker.service.notifications.state import HealthState, NotifyState, WatchdogState
+from systemd_docker.service.notifications.status import Status
+from systemd_docker.service.notifications.watchdog import source_of
+from systemd_docker.service.output.journal_records import fields_of
+from systemd_docker.service.output.open_sinks import open_sinks
+from systemd_docker.service.output.state import OutputState, Position, SinkState
+from systemd_docker.service.stop_policy import StopPolicy
+from systemd_docker.service.supervise.clean_up import CleanUp
+from systemd_docker.service.supervise.state import ServiceState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from systemd_docker.engine.models import ContainerFacts
+    from contextlib import ExitStack
+
+    from systemd_docker.engine.http import Wait
     from systemd_docker.options.own import OwnOptions
     from systemd_docker.plan.launch_plan import LaunchPlan
     from systemd_docker.sd.notify import Listener
     from systemd_docker.service.adoption.state import AdoptionState
     from systemd_docker.service.start.launch import Container
     from systemd_docker.service.start.planning import Prepared
-    from systemd_docker.undo import Undo
     from systemd_docker.unit import UnitContext
 
 
-def take_over(
-    own: OwnOptions,
-    prepared: Prepared,
-    container: Container,
-    unit: UnitContext,
-    undo: Undo,
-    *,
-    listener: Listener | None,
-    begin_nsec: int,
-) -> Held:
-    """All that is still needed of a container that has just started, which the service manager knows of now.
+@frozen
+class Start:
+    """What a start began with, and has planned. begin_nsec: when it began, since the epoch."""
 
-    listener:   the payload's notification socket, if it has one. begin_nsec: when this invocation began.
+    own: OwnOptions
+    unit: UnitContext
+    prepared: Prepared
+    begin_nsec: int
+
+
+def finish_start(
+    start: Start, container: Container, listener: Listener | None, wait: Wait, cleanup: ExitStack
+) -> ServiceState:
+    """Make the container part of the unit, and tell systemd; return the state of the service, which owns everything.
+
+    listener: the container's notification socket, if it has one. cleanup: gets what takes all of it back.
+    Announcing is the last step: whatever fails before it, systemd was not told that the unit is ready.
     """
-    plan = prepared.plan
+    own, unit, plan = start.own, start.unit, start.prepared.plan
     adoption = planned(plan.adoption, container.facts.runtime)
     if container.leader:
-        adoption = adopt.adopt(adoption, unit, container.id, container.leader)
+        adoption = adopt(adoption, unit, container.id, container.leader)
         if own.pid_file:
-            id_files.write_pid_file(own.pid_file, container.leader, undo)
-    notifier = Notifier(unit.notify_socket)
+            id_files.write_pid_file(own.pid_file, container.leader, cleanup)
+    sinks = _open_sinks(start, container, cleanup)
     leader_is_main = plan.leader_is_main and container.leader != 0
-    guard_fd = _post_guard(unit, undo) if leader_is_main else NO_FD
-    main_pid.announce(notifier, leader=container.leader if leader_is_main else 0, is_ready=plan.ready == "started")
-    held = _hold(own, container, prepared, unit, adoption, listener, guard_fd, begin_nsec)
-    Status(notifier, held).say()
-    _log_choices(container, plan, unit)
-    return held
-
-
-def _post_guard(unit: UnitContext, undo: Undo) -> int:
-    """Before the leader is announced: from then on systemd does not notice if we die."""
-    fd = guard.start(unit.notify_socket, http.wait_ready)
-    if fd != NO_FD:
-        undo.callback(os.close, fd)
-        undo.callback(guard.dismiss, fd)
-    return fd
-
-
-def _hold(
-    own: OwnOptions,
-    container: Container,
-    prepared: Prepared,
-    unit: UnitContext,
-    adoption: AdoptionState,
-    listener: Listener | None,
-    guard_fd: int,
-    begin_nsec: int,
-) -> Held:
-    plan, properties, facts = prepared.plan, prepared.properties, container.facts
-    status = steady_text(container, plan, properties.restarts)
-    exit_fd, exit_received = container.exit.parts()
-    output, stdout_fd, stderr_fd = container.output, NO_FD, NO_FD
-    as_records = own.journal == "fields" and unit.stdout_is_journal and unit.stderr_is_journal
-    if output is not None:
-        stdout_fd, stderr_fd = sinks.open_sinks(unit, container.name, own.log_priority, as_records=as_records)
-    shared = f"{plan.notify_directory}/{NOTIFY_SHARED_DIRECTORY}"
-    socket_files = (f"{shared}/{NOTIFY_SOCKET_NAME}",) if plan.notify_directory else ()
-    output_fd = output.stream.detach() if output else NO_FD
-    return Held(
-        socket_path=prepared.engine.socket_path,
-        api=prepared.engine.api,
-        id=container.id,
-        name=container.name,
-        leader=container.leader,
-        framed=not facts.tty,
-        stop_signal=facts.stop_signal,
-        stop_timeout_sec=stop_timeout_sec(facts.stop_timeout_sec, properties),
-        patience_sec=patience_sec(properties),
-        adoption=adoption.strategy,
-        sweeps=adoption.sweeps,
-        cgroups=adoption.cgroups,
-        moved=adoption.moved,
-        leader_is_main=plan.leader_is_main and container.leader != 0,
-        shares_manager_signals=shares_manager_signals(plan.adoption, properties),
-        manager_signals_payload=manager_signals_payload(plan.adoption, properties, facts.stop_signal),
-        passes_signals_on=plan.passes_signals_on,
-        as_code=own.exit_ == "code",
-        removes=plan.remove,
-        pid_file=own.pid_file if container.leader else "",
-        files=(*socket_files, *((own.pid_file,) if own.pid_file and container.leader else ())),
-        directories=(
-            *((shared, plan.notify_directory) if plan.notify_directory else ()),
-            *adopt.leftovers(plan.adoption, unit),
-        ),
-        output_fd=output_fd,
-        output_is_log=False,
-        tails={},
-        frame=multiplex.BEGINNING,
-        early_output=output.early if output else b"",
-        exit_fd=exit_fd,
-        exit_received=exit_received,
-        pidfd=container.pidfd,
+    guard_fd = _post_guard(unit, wait, cleanup) if leader_is_main else NO_FD
+    notify = NotifyState(
+        manager_socket=unit.notify_socket,
+        payload_fd=Fd(listener.socket.detach()) if listener else NO_FD,
         guard_fd=guard_fd,
-        stdin_fd=os.dup(output_fd) if plan.wants_input and output_fd != NO_FD else NO_FD,
-        stdout_fd=stdout_fd,
-        stderr_fd=stderr_fd,
-        record_fields=_record_fields(container, plan) if as_records else b"",
-        priorities=own.log_priority,
-        unfinished=(NO_LINE, NO_LINE),
-        drops_output=own.log_overflow == "drop",
-        notify_fd=listener.socket.detach() if listener else NO_FD,
-        health_fd=NO_FD,
-        notify_socket=unit.notify_socket,
-        steady_status=status,
-        status=status,
-        restarts=0,
-        payload_says_ready=plan.ready == "payload",
-        awaits_healthy=plan.ready == "healthy",
-        healthcheck=facts.healthcheck,
-        health=facts.health and "starting",
-        health_found=facts.health,
-        health_since_nsec=begin_nsec,
-        health_on_failure=plan.health_on_failure,
-        watchdog=_watchdog(plan, facts),
-        watchdog_usec=plan.watchdog_usec,
+        leader_is_main=leader_is_main,
+        ready=plan.ready,
+        steady_status=steady_text(container, plan, start.prepared.properties.restarts),
+    )
+    notify = replace(notify, status=notify.steady_status)
+    state = _state(start, container, adoption, sinks, notify)
+    notifier = Notifier(unit.notify_socket)
+    main_pid.announce(notifier, leader=container.leader if leader_is_main else 0, is_ready=plan.ready == "started")
+    Status(notifier, notify, state.health.status).send()
+    _log_choices(start, container)
+    return state
+
+
+def _state(
+    start: Start, container: Container, adoption: AdoptionState, sinks: SinkState, notify: NotifyState
+) -> ServiceState:
+    own, engine = start.own, start.prepared.engine
+    exit_fd, exit_received = container.exit.parts()
+    return ServiceState(
+        log_level=log.LEVELS[own.log_level],
+        as_code=own.exit_ == "code",
+        engine=EngineAddress(engine.socket_path, engine.api),
+        container=ContainerState(container.id, container.name, container.leader, container.pidfd),
+        exit_wait=ExitWaitState(Fd(exit_fd), exit_received),
+        stop=_stop_policy(start, container),
+        adoption=adoption,
+        output=_output(start, container, sinks),
+        notify=notify,
+        health=_health(start, container),
+        watchdog=_watchdog(start, container),
+        clean_up=_clean_up(start, container),
     )
 
 
-def _record_fields(container: Container, plan: LaunchPlan) -> bytes:
-    from systemd_docker.service.output.journal_records import fields_of
+def steady_text(container: Container, plan: LaunchPlan, unit_restarts: int) -> str:
+    """Return "Container web (4f2b8c7d9e01) from nginx:1, adoption parent: created in this unit's cgroup".
 
-    return fields_of(container.id, container.name, plan.image)
+    unit_restarts: how often Restart= has started the unit again; see LaunchPlan and AdoptionPlan for the rest.
+    """
+    again = f", restart {unit_restarts} of the unit" if unit_restarts else ""
+    adoption = f"adoption {plan.adoption.strategy}: {plan.adoption.reason}"
+    return f"Container {container.name} ({container.id[:12]}) from {plan.image}{again}, {adoption}"
 
 
-def _watchdog(plan: LaunchPlan, facts: ContainerFacts) -> str:
+def _post_guard(unit: UnitContext, wait: Wait, cleanup: ExitStack) -> Fd:
+    """Post the guard before the leader is announced: from then on systemd does not notice if this process dies."""
+    fd = guard.start(unit.notify_socket, wait)
+    if fd != NO_FD:
+        cleanup.callback(os.close, fd)
+        cleanup.callback(guard.dismiss, fd)
+    return Fd(fd)
+
+
+def _open_sinks(start: Start, container: Container, cleanup: ExitStack) -> SinkState:
+    if container.output is None:
+        return SinkState()
+    own, unit = start.own, start.unit
+    as_records = own.journal == "fields" and unit.stdout_is_journal and unit.stderr_is_journal
+    stdout_fd, stderr_fd = open_sinks(unit, container.name, own.log_priority, as_records=as_records)
+    for fd in (stdout_fd, stderr_fd):
+        cleanup.callback(os.close, fd)
+    fields = fields_of(container.id, container.name, start.prepared.plan.image) if as_records else b""
+    return SinkState(stdout_fd, stderr_fd, fields, own.log_priority, own.log_overflow == "drop")
+
+
+def _output(start: Start, container: Container, sinks: SinkState) -> OutputState:
+    if container.output is None:
+        return OutputState()
+    fd = Fd(container.output.stream.detach())
+    wants_input = start.prepared.plan.wants_input
+    return OutputState(
+        fd=fd,
+        stdin_fd=Fd(os.dup(fd)) if wants_input else NO_FD,
+        framed=not container.facts.tty,
+        sinks=sinks,
+        position=Position(early=container.output.early),
+    )
+
+
+def _stop_policy(start: Start, container: Container) -> StopPolicy:
+    plan, properties, facts = start.prepared.plan, start.prepared.properties, container.facts
+    return StopPolicy(
+        signal=facts.stop_signal,
+        timeout_sec=float(stop_timeout_sec(facts.stop_timeout_sec, properties)),
+        budget_sec=float(patience_sec(properties)),
+        reaches_payload=shares_manager_signals(plan.adoption, properties),
+        stops_payload=manager_signals_payload(plan.adoption, properties, facts.stop_signal),
+        forwards=plan.passes_signals_on,
+    )
+
+
+def _health(start: Start, container: Container) -> HealthState:
+    facts = container.facts
+    return HealthState(
+        check=facts.healthcheck,
+        status="starting" if facts.health else "",
+        found=facts.health,
+        since_nsec=start.begin_nsec,
+        on_failure=start.prepared.plan.health_on_failure,
+    )
+
+
+def _watchdog(start: Start, container: Container) -> WatchdogState:
+    plan = start.prepared.plan
     if not plan.watchdog:
-        return ""
-    from systemd_docker.service.notifications.watchdog import source_of
-
-    return source_of(plan.watchdog, plan.watchdog_usec, facts)
+        return WatchdogState()
+    return WatchdogState(source_of(plan.watchdog, plan.watchdog_usec, container.facts), plan.watchdog_usec)
 
 
-def _log_choices(container: Container, plan: LaunchPlan, unit: UnitContext) -> None:
+def _clean_up(start: Start, container: Container) -> CleanUp:
+    plan, unit = start.prepared.plan, start.unit
+    pid_file = start.own.pid_file if container.leader else ""
+    shared = f"{plan.notify_directory}/{NOTIFY_SHARED_DIRECTORY}"
+    socket_files = (f"{shared}/{NOTIFY_SOCKET_NAME}",) if plan.notify_directory else ()
+    return CleanUp(
+        removes=plan.remove,
+        pid_file=pid_file,
+        files=socket_files,
+        directories=(
+            *((shared, plan.notify_directory) if plan.notify_directory else ()),
+            *leftovers(plan.adoption, unit),
+        ),
+    )
+
+
+def _log_choices(start: Start, container: Container) -> None:
+    plan = start.prepared.plan
     adoption = plan.adoption
     log.info(f"container '{container.name}' ({container.id[:12]}): adoption {adoption.strategy}, {adoption.reason}")
     if adoption.hint:
         log.info(adoption.hint)
     if plan.main_pid_hint:
-        log.info(f"the wrapper stays the main process of {unit.name}: {plan.main_pid_hint}")
+        log.info(f"systemd-docker stays the main process of {start.unit.name}: {plan.main_pid_hint}")

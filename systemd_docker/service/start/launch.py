@@ -15,21 +15,27 @@ from systemd_docker.errors import (
     Error,
 )
 from systemd_docker.frozen import frozen
-from systemd_docker.kernel.pidfd import NO_FD, hold
+from systemd_docker.kernel.fd import NO_FD
+from systemd_docker.kernel.pidfd import open_or_none
 from systemd_docker.kernel.signals import StopRequestedError
 from systemd_docker.plan.ownership import is_of_invocation
 from systemd_docker.service import ownership
+from systemd_docker.service.notifications.health import require_healthcheck
 from systemd_docker.service.start import existing_containers
+from systemd_docker.service.start.registry_credentials import put_docker_config
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import ExitStack
 
     from systemd_docker.engine.client import Attachment
     from systemd_docker.engine.http import Exchange
     from systemd_docker.engine.models import ContainerFacts
+    from systemd_docker.kernel.fd import Fd
+    from systemd_docker.kernel.signals import Signals
     from systemd_docker.plan.launch_plan import LaunchPlan
-    from systemd_docker.undo import Undo
+    from systemd_docker.service.start.planning import Prepared
     from systemd_docker.unit import UnitContext
 
 
@@ -44,83 +50,119 @@ class Obtained:
 
 @frozen
 class Container:
-    """One started container and what we hold of it.
+    """One started container and the connections to it.
 
-    name:       the engine's, or its id where nobody has named it.
-    leader:     PID of the payload's first process, or 0 if the container had ended before it could be looked at.
+    name:       the engine's, or the id's first digits for a container without one.
+    leader:     PID of the payload's first process, or 0 if the container had ended before it was inspected.
     pidfd:      of the leader, or NO_FD.
-    output:     where its output comes from, or None where nobody wants it.
+    output:     the connection that its output comes on, or None where it is not relayed.
     exit:       completes when the container has ended.
     """
 
     id: str
     name: str
     leader: int
-    pidfd: int
+    pidfd: Fd
     facts: ContainerFacts
     output: Attachment | None
     exit: Exchange
 
 
-@frozen
-class Steps:
-    """What the caller does in the middle of a launch.
+class Launch:
+    """One attempt to create and start a container as planned. What it creates or opens goes when cleanup closes."""
 
-    pull:           makes the image be there, or raises Error.
-    while_starting: the engine has been asked to start the payload, and takes its time.
-    be_patient:     a signal to stop, from now on, ends what is waited for only after so many seconds.
-    """
+    def __init__(
+        self, prepared: Prepared, unit: UnitContext, signals: Signals, cleanup: ExitStack, *, is_quiet: bool
+    ) -> None:
+        """is_quiet: a pull shows no progress."""
+        self._engine = prepared.engine
+        self._plan = prepared.plan
+        self._unit = unit
+        self._signals = signals
+        self._cleanup = cleanup
+        self._is_quiet = is_quiet
 
-    pull: Callable[[], None]
-    while_starting: Callable[[], None]
-    be_patient: Callable[[float], None]
+    def run(self, while_starting: Callable[[], None]) -> Container:
+        """Return a started container. while_starting: called when the engine has been asked to start it."""
+        engine, plan, cleanup = self._engine, self._plan, self._cleanup
+        existing_containers.clear_leftovers(engine, plan, self._unit)
+        obtained = self._obtain()
+        if obtained.is_new:
+            cleanup.callback(lambda: remove(undoing(engine, plan), obtained.id))
+        if plan.needs_healthcheck:
+            require_healthcheck(engine, plan.needs_healthcheck, plan.image, obtained.id)
+        if obtained.is_new and plan.docker_config is not None:
+            put_docker_config(engine, obtained.id, plan.docker_config)
+        output, exit_exchange = self._start(obtained, while_starting)
+        # From here on a signal to stop is the container's business, and no longer a reason to give up at once.
+        self._signals.patience_sec = plan.undo_sec
+        facts = engine.inspect(obtained.id)
+        leader, pidfd = open_or_none(facts.pid)
+        if pidfd != NO_FD:
+            cleanup.callback(os.close, pidfd)
+        return Container(obtained.id, facts.name or obtained.id[:12], leader, pidfd, facts, output, exit_exchange)
 
+    def _start(self, obtained: Obtained, while_starting: Callable[[], None]) -> tuple[Attachment | None, Exchange]:
+        """Attach before the start, so that no first line is missed; wait before it, so that no exit is."""
+        engine, plan, container_id = self._engine, self._plan, obtained.id
+        output = None
+        if plan.wants_output:
+            output = engine.attach(container_id, stdin=plan.wants_input)
+            self._cleanup.callback(output.stream.close)
+        exit_exchange = engine.wait(container_id)
+        self._cleanup.callback(exit_exchange.close)
+        try:
+            if not obtained.runs:
+                engine.start(container_id, while_starting)
+        except Error as error:
+            raise _start_error(error).while_doing(
+                f"cannot start container '{plan.name or container_id[:12]}'"
+            ) from None
+        return output, exit_exchange
 
-def launch(engine: Engine, plan: LaunchPlan, unit: UnitContext, undo: Undo, steps: Steps) -> Container:
-    """A started container. Everything that was created or opened for it goes when undo is closed."""
-    existing_containers.clear_leftovers(engine, plan, unit)
-    obtained = _obtain(engine, plan, unit, steps)
-    if obtained.is_new:
-        undo.callback(lambda: remove(_undoing(engine, plan), obtained.id))
-    if plan.needs_healthcheck:
-        from systemd_docker.service.notifications.health import require_healthcheck
+    def _obtain(self) -> Obtained:
+        plan = self._plan
+        if plan.pull == "always":
+            self._pull()
+        try:
+            return Obtained(self._create(), is_new=True)
+        except EngineError as error:
+            if error.http_status == 404 and plan.pull == "missing":
+                self._pull()
+            elif error.http_status == 409 and plan.name:
+                if reused := existing_containers.resolve_conflict(self._engine, plan, self._unit):
+                    return Obtained(reused.id, runs=reused.running)
+            else:
+                raise _explained(error, plan) from None
+        try:
+            return Obtained(self._create(), is_new=True)
+        except EngineError as error:
+            raise _explained(error, plan) from None
 
-        require_healthcheck(engine, plan.needs_healthcheck, plan.image, obtained.id)
-    if obtained.is_new and plan.docker_config is not None:
-        from systemd_docker.service.start.registry_credentials import put_docker_config
+    def _pull(self) -> None:
+        # Time: only an image that is not there costs the import of what pulls.
+        from systemd_docker.service.start.pull import pull_image
 
-        put_docker_config(engine, obtained.id, plan.docker_config)
-    output, exit_exchange = _start(engine, plan, obtained, undo, steps.while_starting)
-    # From here on a signal to stop is the container's business, and no longer a reason to give up at once.
-    steps.be_patient(plan.undo_sec)
-    facts = engine.inspect(obtained.id)
-    leader, pidfd = hold(facts.pid)
-    if pidfd != NO_FD:
-        undo.callback(os.close, pidfd)
-    return Container(obtained.id, facts.name or obtained.id[:12], leader, pidfd, facts, output, exit_exchange)
+        pull_image(self._plan, self._engine, self._unit, self._signals.wait, is_quiet=self._is_quiet)
 
+    def _create(self) -> str:
+        """Return the new container's id.
 
-def _start(
-    engine: Engine,
-    plan: LaunchPlan,
-    obtained: Obtained,
-    undo: Undo,
-    while_starting: Callable[[], None],
-) -> tuple[Attachment | None, Exchange]:
-    """Attached before it starts, so that no first line is missed; waited for before, so that no exit is."""
-    container_id = obtained.id
-    output = None
-    if plan.wants_output:
-        output = engine.attach(container_id, stdin=plan.wants_input)
-        undo.callback(output.stream.close)
-    exit_exchange = engine.wait(container_id)
-    undo.callback(exit_exchange.close)
-    try:
-        if not obtained.runs:
-            engine.start(container_id, while_starting)
-    except Error as error:
-        raise _start_error(error).while_doing(f"cannot start container '{plan.name or container_id[:12]}'") from None
-    return output, exit_exchange
+        The engine creates it even if its client has gone, and does not list it before: so its answer is waited for,
+        or there would be nothing to be removed yet.
+        """
+        plan = self._plan
+        self._signals.patience_sec = plan.undo_sec
+        try:
+            created = self._engine.create(plan.body, name=plan.name, platform=plan.platform)
+        except (StopRequestedError, EngineUnreachableError):
+            _remove_unheard_of(undoing(self._engine, plan), self._unit)
+            raise
+        finally:
+            self._signals.patience_sec = 0
+        for warning in created.warnings:
+            log.warning(f"the engine warns: {warning}")
+        return created.id
 
 
 def _start_error(error: Error) -> Error:
@@ -144,17 +186,17 @@ def remove(engine: Engine, container_id: str) -> None:
     try:
         engine.remove(container_id)
     except (Error, StopRequestedError) as error:
-        log.warning(f"cannot remove container {container_id[:12]}, ignoring: {error}")
+        log.warning(f"cannot remove container {container_id[:12]}: {error}")
 
 
 def _remove_unheard_of(engine: Engine, unit: UnitContext) -> None:
-    """Remove the container that the engine has created although its answer was not read."""
+    """Remove what this invocation has created without learning its id."""
     if not unit.invocation_id:
         return
     try:
         found = ownership.containers_of(engine, unit)
     except Error as error:
-        log.warning(f"cannot tell whether the engine has created the container, ignoring: {error}")
+        log.warning(f"cannot tell whether the engine has created the container: {error}")
         return
     for listed in found:
         # Other commands of the unit, ExecStartPre= for one, run containers of the same invocation.
@@ -162,48 +204,13 @@ def _remove_unheard_of(engine: Engine, unit: UnitContext) -> None:
             remove(engine, listed.id)
 
 
-def _undoing(engine: Engine, plan: LaunchPlan) -> Engine:
-    """The same one, for undoing what was done: a signal to stop does not cut that short, it may have asked for it."""
+def undoing(engine: Engine, plan: LaunchPlan) -> Engine:
+    """Return engine with a wait that a signal to stop does not cut short: it may be the reason for the undoing."""
     return Engine(engine.socket_path, engine.api, http.no_longer_than(plan.undo_sec, http.wait_ready))
 
 
-def _obtain(engine: Engine, plan: LaunchPlan, unit: UnitContext, steps: Steps) -> Obtained:
-    if plan.pull == "always":
-        steps.pull()
-    try:
-        return Obtained(_create(engine, plan, unit, steps), is_new=True)
-    except EngineError as error:
-        if error.http_status == 404 and plan.pull == "missing":
-            steps.pull()
-        elif error.http_status == 409 and plan.name:
-            if reused := existing_containers.resolve_conflict(engine, plan, unit):
-                return Obtained(reused.id, runs=reused.running)
-        else:
-            raise _explained(error, plan) from None
-    try:
-        return Obtained(_create(engine, plan, unit, steps), is_new=True)
-    except EngineError as error:
-        raise _explained(error, plan) from None
-
-
-def _create(engine: Engine, plan: LaunchPlan, unit: UnitContext, steps: Steps) -> str:
-    """The id. The engine creates it even if nobody waits for that, and does not know of it before it has: so its
-    answer is waited for, or there would be nothing to be removed yet."""
-    steps.be_patient(plan.undo_sec)
-    try:
-        created = engine.create(plan.body, name=plan.name, platform=plan.platform)
-    except (StopRequestedError, EngineUnreachableError):
-        _remove_unheard_of(_undoing(engine, plan), unit)
-        raise
-    finally:
-        steps.be_patient(0)
-    for warning in created.warnings:
-        log.warning(f"{warning}, ignoring")
-    return created.id
-
-
 def _explained(error: EngineError, plan: LaunchPlan) -> EngineError:
-    """What an administrator should read when the engine does not create the container."""
+    """Return error with what an administrator should read when the engine does not create the container."""
     if error.http_status == 404:
         error.hint = "Pull it with 'docker pull', or use --pull=missing."
     return error.while_doing(f"cannot create container '{plan.name}'" if plan.name else "cannot create the container")

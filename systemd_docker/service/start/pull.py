@@ -34,7 +34,7 @@ def pull_image(plan: LaunchPlan, engine: Engine, unit: UnitContext, wait: Wait, 
     if not is_quiet:
         log.notice(f"pulling image '{plan.image}'")
     notifier = Notifier(unit.notify_socket)
-    best_effort.say_status(notifier, f"Pulling {plan.image}")
+    best_effort.send_status(notifier, f"Pulling {plan.image}")
     kept = {name: value for name, value in unit.environ.items() if name not in _NOT_FOR_THE_CHILD}
     doing = f"cannot pull image '{plan.image}'"
     try:
@@ -62,7 +62,7 @@ def _follow(pull: Pull, image: str, notifier: Notifier, wait: Wait) -> None:
         if _moved_bytes(progress) > moved_bytes:
             moved_bytes = _moved_bytes(progress)
             best_effort.extend_timeout(notifier, EXTENSION_SEC)
-        best_effort.say_status(notifier, progress.text(image))
+        best_effort.send_status(notifier, progress.text(image))
         if progress.finished:
             return
 

@@ -1,277 +1,460 @@
-"""While the container runs: output, signals, messages, until it has ended and its last byte is out.
+"""Supervise one running container: turn what happens into events of the life cycle, and carry out what follows.
 
-A running service is mostly asleep, and what it does when it wakes up is imported then: see service.supervise.reexec.
+Decisions are in service.supervise.lifecycle, which is pure. Here are the sources of events (signals, the leader's
+pidfd, the engine's answer, output, timers, recovery), and one method for each effect.
 """
 
 from __future__ import annotations
 
-import os
 import select
-import time
 
 from systemd_docker import log
 from systemd_docker.engine import multiplex
-from systemd_docker.kernel.pidfd import NO_FD
-from systemd_docker.service.output.relay import ByteSink, Relay
-from systemd_docker.service.supervise.reexec import REST_AFTER_SEC
+from systemd_docker.frozen import frozen, replace
+from systemd_docker.kernel import pidfd
+from systemd_docker.kernel.fd import NO_FD, close_fd
+from systemd_docker.kernel.signals import SIGTERM
+from systemd_docker.sd.notify import Notifier
+from systemd_docker.service.adoption.late_processes import LateProcesses, can_appear
+from systemd_docker.service.engine_requests import EngineRequests
+from systemd_docker.service.exit_status import Outcome
+from systemd_docker.service.exit_wait import ExitWait
+from systemd_docker.service.notifications.main_pid import MainPid
+from systemd_docker.service.notifications.reporter import Reporter
+from systemd_docker.service.output.relay import Relay
+from systemd_docker.service.output.sinks import make_sinks
+from systemd_docker.service.output.stdin import Input
+from systemd_docker.service.recovery.judgement import KILLED, Verdict
+from systemd_docker.service.recovery.recovery import Recovery
+from systemd_docker.service.supervise import lifecycle as life
+from systemd_docker.service.supervise.reexec import REEXEC_AFTER_SEC
+from systemd_docker.service.supervise.restarted import take_up
+from systemd_docker.service.supervise.stopper import Stopper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from systemd_docker.engine.http import Exchange
-    from systemd_docker.kernel.loop import Loop
+    from systemd_docker.kernel.loop import Loop, Timer
     from systemd_docker.kernel.signals import Signals
-    from systemd_docker.service.adoption.late_processes import LateProcesses
-    from systemd_docker.service.notifications.main_pid import MainPid
-    from systemd_docker.service.notifications.reporter import Reports
-    from systemd_docker.service.output.journal_records import RecordSink
-    from systemd_docker.service.output.stdin import Input
-    from systemd_docker.service.supervise.state import Held
-    from systemd_docker.service.supervise.stopper import Stopper
+    from systemd_docker.service.output.state import OutputState
+    from systemd_docker.service.recovery.reattach import Found
+    from systemd_docker.service.supervise.state import ServiceState
+    from systemd_docker.unit import UnitContext
 
 DRAIN_TIMEOUT_SEC = 10
-"""How long the last output may take when the container has ended: its reader is slower than any we know, or stuck."""
+"""How long the last output may take when the container has ended: its reader is slower than any known one, or
+stuck."""
 
 SILENCE_SEC = 10
-"""How long an engine may take to notice that a leader is dead; then it is taken for one that has gone away."""
+"""How long an engine may take to notice that a leader is dead; then it counts as lost."""
 
 LAST_SILENCE_SEC = 0.5
-"""The same where all has to be over: of what STOP_MARGIN_SEC leaves."""
+"""The least that an engine has for its answer when the unit's time to stop is over."""
 
 OUTPUT_END_SEC = 2
-"""Between the end of the output and the engine's word that the container has ended; else it was another run's end."""
+"""Between the end of the output and the engine's answer; a longer gap means that it was another run's end."""
 
+RETURN_TIMEOUT_SEC = 60
+"""How long the engine may take to come back and tell how a dead container ended. Until then a restart of the unit
+would only find that there is no engine."""
+
+STOPPED_RETURN_TIMEOUT_SEC = 5
+"""The same for a container that was to stop: how it ended matters less than that the stop comes to its end."""
 
 EARLY_SEC = 1
-"""How long, on a busy host, the runtime may take to execute the payload when the engine says that it runs."""
+"""How long, on a busy host, the runtime may take to execute the payload when the engine reports it as running."""
+
+
+@frozen
+class Ended:
+    """How the container's life ended.
+
+    exit_code:   the engine's word, None where it could not tell.
+    may_remove:  whether the engine answered: one that is away removes nothing.
+    """
+
+    outcome: Outcome | None
+    stopped_by: int
+    may_remove: bool
 
 
 class Supervisor:
-    """The sources of events of one running container, and when it is over.
+    """Supervises one container until it has ended; close() it. Owns the descriptors in state from the beginning.
 
-    was_stopped_early: whether a signal to stop came within EARLY_SEC, or before there was anybody to supervise it.
+    state: as it is now, except for what snapshot() adds.
+    phase: see lifecycle.
+    ended: how it ended, in the phase ENDED.
     """
 
-    def __init__(self, loop: Loop, held: Held, main_pid: MainPid, stopper: Stopper) -> None:
-        """Raises EngineUnreachableError."""
+    def __init__(self, loop: Loop, state: ServiceState, unit: UnitContext, signals: Signals) -> None:
+        self.state = state
+        self.phase = life.RUNNING
+        self.ended: Ended | None = None
         self._loop = loop
-        self._held = held
-        self._main_pid = main_pid
-        self._stopper = stopper
-        self._requests = stopper.requests
-        self._rest: Callable[[Held], None] | None = None
-        self._is_rest_due = False
-        self._reports = self._make_reports()
-        self._relay = _relay(loop, held) if held.output_fd != NO_FD else None
-        self._input = _input(loop, held) if held.stdin_fd != NO_FD else None
-        self._strays = _strays(loop, held)
-        self._exit: Exchange | None = None
+        self._unit = unit
+        self._signals = signals
+        self._events: list[str] = []
+        self._is_handling = False
+        self._timers: list[Timer] = []
+        self._reexec_timer: Timer | None = None
         self._exit_code: int | None = None
-        self._is_lost = False
-        self._is_dead = False
-        self._has_output_ended = False
-        self._has_ended = False
-        self.was_stopped_early = False
-
-    def run(self, signals: Signals, rest: Callable[[Held], None], *, rests_soon: bool) -> int | None:
-        """The container's exit code; None where the engine went away, or does not answer, before it could tell.
-
-        rest: called with what is held when nothing is going on, see service.supervise.reexec: soon, or only
-        after something was.
-        """
-
-        def on_signal() -> None:
-            for signo in signals.read():
-                self._stopper.handle(signo)
-                if held.passes_signals_on and not self._stopper.stopped_by:
-                    # The engine was asked to, with all that it takes to ask.
-                    self._rest_later()
-            if self._stopper.stopped_by and time.monotonic() < early:
-                self.was_stopped_early = True
-            if self._is_dead and self._stopper.stopped_by:
-                self._limit_silence()
-
-        loop, held = self._loop, self._held
-        early = time.monotonic() + EARLY_SEC
-        self._rest = rest
-        loop.watch(signals.fileno(), select.POLLIN, on_signal)
-        loop.watch(held.exit_fd, select.POLLIN, self._on_exit_answer)
-        if held.pidfd != NO_FD:
-            loop.watch(held.pidfd, select.POLLIN, self._on_leader_death)
-        if rests_soon:
-            self._rest_later()
-        try:
-            on_signal()
-            loop.run_until(self._is_over)
-        finally:
-            for fd in (signals.fileno(), held.exit_fd, held.pidfd):
-                loop.unwatch(fd)
-            self._has_ended = True
-            self._requests.close()
-            if self._exit is not None:
-                self._exit.close()
-            if self._reports is not None:
-                self._reports.drain()
-                self._reports.close()
-            if self._relay is not None:
-                self._relay.close()
-            if self._input is not None:
-                self._input.close()
-            if self._strays is not None:
-                self._strays.close()
-        return self._exit_code
-
-    def _make_reports(self) -> Reports | None:
-        """None where nothing is to be told of the container, or by it: who has no use for that does not pay."""
-        held = self._held
-        if held.notify_fd == NO_FD and not held.healthcheck and held.watchdog != "engine":
-            return None
-        from systemd_docker.service.notifications.reporter import Reports
-
-        return Reports(self._loop, held, self._requests, stirred=self._rest_later)
-
-    def _is_over(self) -> bool:
-        if self._relay is not None and self._relay.finished and not self._has_output_ended:
-            self._has_output_ended = True
-            self._loop.after(OUTPUT_END_SEC, self._expect_answer)
-        if self._is_lost and self._exit_code is None:
-            # What an engine that is silent has not sent yet, its log has.
-            return self._main_pid.settled and (self._relay is None or not self._relay.is_behind)
-        return (
-            self._exit_code is not None and self._main_pid.settled and (self._relay is None or self._relay.finished)
+        self._verdict = Verdict()
+        self._early_until = loop.now()
+        self._was_stopped_early = False
+        self._requests = EngineRequests(loop, state.engine)
+        notifier = Notifier(state.notify.manager_socket)
+        self._main_pid = MainPid(
+            loop, notifier, is_leader=state.notify.leader_is_main, on_settled=lambda: self._fire_if_settled()
         )
+        self.stopper = Stopper(loop, state.container, state.stop, self._requests, kill_leader=self._kill_leader)
+        self._reporter = Reporter(loop, state, self._requests, notifier)
+        self._relay = self._make_relay()
+        self._input = Input(loop, state.output.stdin_fd) if state.output.stdin_fd != NO_FD else None
+        self._late = self._make_late_processes()
+        self._exit_wait = ExitWait(loop, state.container.name, on_exit=self.on_exit, on_lost=self.on_exit_lost)
+        self._recovery = Recovery(loop, state.engine)
 
-    def _is_idle(self) -> bool:
-        """Whether everything that we know is in what we hold, and the leader lives."""
+    def run(self, *, is_new: bool, reexec: Callable[[ServiceState], None] | None) -> Ended:
+        """Supervise until the container has ended.
+
+        is_new: the container has just been started. reexec: called once, with the state, when nothing is under way.
+        """
+        self.begin(is_new=is_new)
+        if reexec is not None:
+            self.reexec_later(reexec)
+        self._loop.run_until(lambda: self.ended is not None)
+        assert self.ended is not None
+        return self.ended
+
+    def begin(self, *, is_new: bool) -> None:
+        """Watch everything from now on."""
+        if is_new:
+            self._early_until = self._loop.now() + EARLY_SEC
+        self._loop.watch(self._signals.fileno(), select.POLLIN, self.on_signals)
+        self._watch_container()
+        self._follow_output(self.state.output)
+        self._reporter.begin()
+        # Signals that came while the container was started.
+        self.on_signals()
+
+    def close(self) -> None:
+        """Stop watching, and close every descriptor of the state."""
+        self._cancel_timers()
+        if self._reexec_timer is not None:
+            self._reexec_timer.cancel()
+        self._loop.unwatch(self._signals.fileno())
+        self._loop.unwatch(self.state.container.pidfd)
+        self._recovery.close()
+        self._exit_wait.close()
+        self._requests.close()
+        self.stopper.close()
+        self._reporter.drain()
+        self._reporter.close()
+        self._main_pid.close()
+        for part in (self._relay, self._input, self._late):
+            if part is not None:
+                part.close()
+
+    def snapshot(self) -> ServiceState:
+        """Return the state with how far everything has come; complete where is_idle."""
+        notify, health = self._reporter.snapshot()
+        notify = replace(notify, leader_is_main=self._main_pid.is_leader)
+        output = self.state.output
+        if self._relay is not None and output.fd != NO_FD:
+            output = replace(output, position=self._relay.position)
+        exit_wait = self._exit_wait.state
+        return replace(self.state, notify=notify, health=health, output=output, exit_wait=exit_wait)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the container runs, and nothing is under way that a snapshot does not have."""
         is_behind = self._relay is not None and (self._relay.is_behind or self._relay.finished)
         is_behind = is_behind or (self._input is not None and self._input.is_behind)
-        is_busy = self._exit is not None or self._is_dead or self._stopper.stopped_by
-        return not (is_busy or is_behind or self._requests.are_open)
+        is_busy = self._exit_wait.is_busy or self._requests.are_open or bool(self.stopper.stopped_by)
+        return self.phase == life.RUNNING and not (is_behind or is_busy or self._timers)
 
-    def now_held(self) -> Held:
-        """What is held, as far as output has come."""
-        from systemd_docker.frozen import replace
+    # Events.
 
-        now, relay = self._held, self._relay
-        if relay is not None:
-            is_log = now.output_is_log and relay.is_searching
-            now = replace(now, frame=relay.frame, early_output=b"", unfinished=relay.unfinished)
-            now = replace(now, tails=relay.tails, output_is_log=is_log)
-        return self._reports.now_held(now) if self._reports else now
-
-    def _rest_later(self) -> None:
-        if not self._is_rest_due:
-            self._is_rest_due = True
-            self._loop.after(REST_AFTER_SEC, self._rest_if_idle)
-
-    def _rest_if_idle(self) -> None:
-        self._is_rest_due = False
-        if self._has_ended or self._rest is None:
+    def fire(self, event: str) -> None:
+        """Let event happen: change the phase, and carry out what follows. Events of effects are queued."""
+        self._events.append(event)
+        if self._is_handling:
             return
-        if not self._is_idle():
-            self._rest_later()
-            return
-        held = self.now_held()
-        self._rest(self._reports.resting(held) if self._reports else held)
-
-    def _on_exit_answer(self) -> None:
-        from systemd_docker.engine.answers import exit_of
-        from systemd_docker.engine.http import Exchange
-
-        if self._exit is None:
-            # The exchange's own descriptor, so that what we hold stays ours to close.
-            self._exit = Exchange.resumed(
-                os.dup(self._held.exit_fd), self._held.exit_received, f"POST /containers/{self._held.name}/wait"
-            )
-        had_head = self._exit.parser.head is not None
+        self._is_handling = True
         try:
-            self._exit.advance()
-        except OSError as error:
-            log.debug(f"the engine went away while container '{self._held.name}' ran: {error}")
-            self._loop.unwatch(self._held.exit_fd)
-            self._is_lost = True
+            while self._events:
+                self._handle(self._events.pop(0))
+        finally:
+            self._is_handling = False
+
+    def _handle(self, event: str) -> None:
+        transition = life.transition(self.phase, event)
+        if transition.to != self.phase:
+            log.debug(f"container '{self.state.container.name}': {event}: {self.phase} -> {transition.to}")
+            self._cancel_timers()
+            self.phase = transition.to
+        for effect in transition.effects:
+            EFFECTS[effect](self)
+        if event in life.RECOVERY_EVENTS and not transition.effects:
+            self._recovery.discard()
+
+    def _after(self, delay_sec: float, event: str) -> None:
+        """Set a timer of this phase: it is cancelled when the phase is left."""
+        self._timers.append(self._loop.after(delay_sec, lambda: self.fire(event)))
+
+    def _cancel_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    def on_signals(self) -> None:
+        for signo in self._signals.read():
+            was_stopping = bool(self.stopper.stopped_by)
+            self.stopper.handle(signo)
+            if self.stopper.stopped_by and not was_stopping:
+                self._was_stopped_early = self._loop.now() < self._early_until
+                self.fire(life.STOP)
+
+    def on_leader_death(self) -> None:
+        self._loop.unwatch(self.state.container.pidfd)
+        self.fire(life.LEADER_DIED)
+
+    def on_exit(self, exit_code: int) -> None:
+        self._exit_code = exit_code
+        self.fire(life.EXIT_KNOWN)
+
+    def on_exit_lost(self, reason: str) -> None:
+        log.debug(f"the engine will not report the exit of container '{self.state.container.name}': {reason}")
+        self.fire(life.EXIT_LOST)
+
+    def on_output_finished(self) -> None:
+        self.fire(life.OUTPUT_ENDED)
+        self._fire_if_drained()
+
+    def on_found(self, found: Found) -> None:
+        """Take what was found once the old output is written: the new one is read from behind it."""
+        self._recovery.keep(found)
+        if self._relay is None:
+            self._fire_found()
+        else:
+            self._relay.when_flushed(self._fire_found)
+
+    def _fire_found(self) -> None:
+        found = self._recovery.found
+        if found is None:
             return
-        if self._exit.complete:
-            self._loop.unwatch(self._held.exit_fd)
-            self._exit_code = exit_of(self._exit)
-            # A leader whose death has not been seen yet is dead all the same.
-            self._on_leader_death()
-            self._loop.after(DRAIN_TIMEOUT_SEC, self._give_up_output)
-        elif self._exit.parser.head is not None and not had_head:
-            self._hold_head(self._exit)
+        if found.exit_code is not None:
+            self._exit_code = found.exit_code
+            self.fire(life.FOUND_ENDED)
+        elif found.container.leader == self.state.container.leader and self.phase == life.LOST:
+            self.fire(life.FOUND_RUNNING)
+        else:
+            self.fire(life.FOUND_RESTARTED)
 
-    def _hold_head(self, exchange: Exchange) -> None:
-        """The answer's beginning, which comes at once where somebody else has started the container: what we hold
-        from the start otherwise, and nothing that would be going on."""
-        from systemd_docker.frozen import replace
+    def on_nothing_found(self) -> None:
+        self.fire(life.FOUND_NOTHING)
 
-        fd, received = exchange.parts()
-        os.close(fd)
-        self._held = replace(self._held, exit_received=received)
-        self._exit = None
+    def on_verdict(self, verdict: Verdict) -> None:
+        self._verdict = verdict
+        if verdict.ran_out_of_memory and not self.stopper.stopped_by:
+            log.error(f"container '{self.state.container.name}' ran out of memory and was killed")
+            log.info("Its limits are --memory of docker-run(1) and MemoryMax= of the unit.")
+        is_open = verdict.stopped_nsec and not self.stopper.stopped_by
+        self.fire(life.VERDICT_STOPPED if is_open else life.VERDICT_FINAL)
 
-    def _on_leader_death(self) -> None:
-        if self._is_dead:
-            return
-        self._is_dead = True
-        self._loop.unwatch(self._held.pidfd)
-        if self._reports is not None:
-            self._reports.forget()
+    # Effects, by their names in lifecycle.
+
+    def take_main_back(self) -> None:
+        self._reporter.forget_leader()
         self._main_pid.take_back()
-        self._limit_silence()
 
-    def _limit_silence(self) -> None:
-        longest_sec = min(SILENCE_SEC, self._held.patience_sec)
-        self._loop.after(self._stopper.left_sec(longest_sec, at_least_sec=LAST_SILENCE_SEC), self._expect_answer)
+    def say_stopping(self) -> None:
+        """The unit does not claim to run while nothing does."""
+        self._main_pid.take_back(STOPPING=1)
 
-    def _expect_answer(self) -> None:
-        if self._exit_code is None:
-            self._is_lost = True
+    def await_answer(self) -> None:
+        longest_sec = min(SILENCE_SEC, self.state.stop.budget_sec)
+        self._after(self.stopper.left_sec(longest_sec, at_least_sec=LAST_SILENCE_SEC), life.ANSWER_OVERDUE)
 
-    def _give_up_output(self) -> None:
+    def await_answer_soon(self) -> None:
+        self._after(OUTPUT_END_SEC, life.ANSWER_OVERDUE)
+
+    def recover(self) -> None:
+        """Look for the container; nothing else is asked of the engine, nor read from it, meanwhile."""
+        self._exit_wait.close()
+        self._reporter.pause()
+        self._requests.close()
+        relay = self._relay
+        if relay is not None:
+            relay.stop_reading()
+        self._recovery.look(
+            self.state.container,
+            None if relay is None else lambda: relay.position.recent,
+            is_restart=self.phase == life.REJOINING,
+            on_found=self.on_found,
+            on_nothing=self.on_nothing_found,
+        )
+
+    def await_return(self) -> None:
+        limit_sec = STOPPED_RETURN_TIMEOUT_SEC if self.stopper.stopped_by else RETURN_TIMEOUT_SEC
+        longest_sec = min(limit_sec, self.state.stop.budget_sec)
+        self._after(self.stopper.left_sec(longest_sec, at_least_sec=LAST_SILENCE_SEC), life.RETURN_OVERDUE)
+
+    def resume(self) -> None:
+        """The same leader runs: the engine was away, and the container was not."""
+        log.info(f"the engine is back; container '{self.state.container.name}' kept running meanwhile")
+        self._take_found(restarted=False)
+
+    def restart(self) -> None:
+        """The container runs with another leader."""
+        self._was_stopped_early = False
+        self._early_until = self._loop.now() + EARLY_SEC
+        self._verdict = Verdict()
+        self._take_found(restarted=True)
+
+    def drain(self) -> None:
+        """Let the last output out; what recovery has found of it, too."""
+        if self._recovery.found is not None:
+            self._take_output(self._recovery.take())
+        self._recovery.stop()
+        self._after(self.stopper.left_sec(DRAIN_TIMEOUT_SEC, at_least_sec=LAST_SILENCE_SEC), life.DRAIN_OVERDUE)
+        self._fire_if_drained()
+
+    def give_up_output(self) -> None:
         if self._relay is not None and not self._relay.finished:
             log.warning(
-                f"the last output of container '{self._held.name}' was not taken"
-                f" within {DRAIN_TIMEOUT_SEC} s, ignoring"
+                f"dropped the last output of container '{self.state.container.name}': its reader did not take it"
+                f" within {DRAIN_TIMEOUT_SEC} s"
             )
             self._relay.give_up()
 
+    def judge(self) -> None:
+        assert self._exit_code is not None
+        self._recovery.judge(self.state.container, self._exit_code, self.state.stop, self.on_verdict)
+        if self.stopper.stopped_by:
+            self.hurry()
 
-def _input(loop: Loop, held: Held) -> Input:
-    from systemd_docker.service.output.stdin import Input
+    def hurry(self) -> None:
+        self._recovery.hurry()
 
-    return Input(loop, held.stdin_fd)
+    def await_restart(self) -> None:
+        self._recovery.await_restart(
+            self.state.container,
+            self._verdict.stopped_nsec + 1,
+            on_started=lambda: self.fire(life.STARTED),
+            on_not_restarted=lambda: self.fire(life.NOT_RESTARTED),
+        )
+
+    def settle(self) -> None:
+        self._recovery.stop()
+        self._fire_if_settled()
+
+    def finish(self) -> None:
+        if self._verdict.was_killed:
+            self.stopper.note_stopped_elsewhere(SIGTERM)
+        outcome = None
+        if self._exit_code is not None:
+            outcome = Outcome(self._exit_code, self.stopper.stopped_by, self.stopper.killed, self._was_stopped_early)
+        may_remove = outcome is not None or self._recovery.has_reached_engine
+        self.ended = Ended(outcome, self.stopper.stopped_by, may_remove)
+
+    # What the effects are made of.
+
+    def _fire_if_drained(self) -> None:
+        if self.phase != life.DRAINING or not (self._relay is None or self._relay.finished):
+            return
+        is_final = self.stopper.stopped_by and (self._exit_code != KILLED or self.stopper.killed)
+        self.fire(life.DRAINED_FINAL if is_final else life.DRAINED_OPEN)
+
+    def _fire_if_settled(self) -> None:
+        if self.phase == life.ENDING and self._main_pid.is_settled:
+            self.fire(life.SETTLED)
+
+    def _take_found(self, *, restarted: bool) -> None:
+        found = self._recovery.take()
+        self._recovery.stop()
+        self._loop.unwatch(self.state.container.pidfd)
+        close_fd(self.state.container.pidfd)
+        close_fd(self.state.exit_wait.fd)
+        self._exit_code = None
+        self.state = replace(self.state, container=found.container, exit_wait=found.exit_wait)
+        if restarted:
+            self.state = take_up(self.state, self._unit, self._main_pid)
+            self._reporter.restart()
+            self._make_late_processes_again()
+        self._take_output(found)
+        self._reporter.resume(found.health)
+        self._watch_container()
+
+    def _take_output(self, found: Found) -> None:
+        """Read the output that recovery has found, instead of what there was."""
+        close_fd(self.state.output.fd)
+        position = self._relay.position if self._relay is not None else self.state.output.position
+        position = replace(position, frame=multiplex.BEGINNING, early=found.early, is_log=found.is_log)
+        self.state = replace(self.state, output=replace(self.state.output, fd=found.output_fd, position=position))
+        self._follow_output(self.state.output)
+
+    def _follow_output(self, output: OutputState) -> None:
+        if self._relay is not None and output.fd != NO_FD:
+            self._relay.follow(output.fd, output.position, framed=output.framed)
+
+    def _watch_container(self) -> None:
+        """The exit first: a container that ended meanwhile has both."""
+        if self.state.exit_wait.fd != NO_FD:
+            self._exit_wait.follow(self.state.exit_wait)
+        if self.state.container.pidfd != NO_FD:
+            self._loop.watch(self.state.container.pidfd, select.POLLIN, self.on_leader_death)
+
+    def _kill_leader(self) -> None:
+        """SIGKILL without the engine; the kernel ends the rest of the PID namespace with it."""
+        if self.state.container.pidfd != NO_FD:
+            try:
+                pidfd.kill(self.state.container.pidfd)
+            except OSError as error:
+                log.debug(f"cannot kill the container's first process: {error.strerror}")
+
+    def _make_relay(self) -> Relay | None:
+        output = self.state.output
+        if output.sinks.stdout_fd == NO_FD:
+            return None
+        return Relay(self._loop, make_sinks(self._loop, output), on_finished=self.on_output_finished)
+
+    def _make_late_processes(self) -> LateProcesses | None:
+        moved = self.state.adoption.moved
+        return LateProcesses(self._loop, moved) if can_appear(moved) else None
+
+    def _make_late_processes_again(self) -> None:
+        if self._late is not None:
+            self._late.close()
+        self._late = self._make_late_processes()
+
+    def reexec_later(self, reexec: Callable[[ServiceState], None]) -> None:
+        def try_now() -> None:
+            if self.is_idle:
+                reexec(self.snapshot())
+                # It returned: this image supervises to the end.
+                self._reexec_timer = None
+            elif self.phase == life.RUNNING:
+                self.reexec_later(reexec)
+
+        self._reexec_timer = self._loop.after(REEXEC_AFTER_SEC, try_now)
 
 
-def _strays(loop: Loop, held: Held) -> LateProcesses | None:
-    """None where nobody was moved, or systemd has collected the emptied scope: nobody comes there then."""
-    if not held.moved or not os.path.isdir("".join(held.moved[:2])):
-        return None
-    from systemd_docker.service.adoption.late_processes import LateProcesses
-
-    return LateProcesses(loop, held.moved)
-
-
-def _relay(loop: Loop, held: Held) -> Relay:
-    demultiplexer = multiplex.Demultiplexer(framed=held.framed, state=held.frame)
-    return Relay(
-        loop,
-        held.output_fd,
-        demultiplexer,
-        _sinks(held),
-        held.early_output,
-        held.tails,
-        drops=held.drops_output,
-        is_log=held.output_is_log,
-    )
-
-
-def _sinks(held: Held) -> Mapping[int, ByteSink | RecordSink]:
-    fds = {multiplex.STDOUT: held.stdout_fd, multiplex.STDERR: held.stderr_fd}
-    if not held.record_fields:
-        return {stream: ByteSink(fd) for stream, fd in fds.items()}
-    from systemd_docker.service.output.journal_records import RecordSink
-
-    states = zip(fds.items(), held.priorities, held.unfinished, strict=True)
-    return {stream: RecordSink(fd, held.record_fields, priority, state) for (stream, fd), priority, state in states}
+EFFECTS = {
+    life.TAKE_MAIN_BACK: Supervisor.take_main_back,
+    life.SAY_STOPPING: Supervisor.say_stopping,
+    life.AWAIT_ANSWER: Supervisor.await_answer,
+    life.AWAIT_ANSWER_SOON: Supervisor.await_answer_soon,
+    life.RECOVER: Supervisor.recover,
+    life.AWAIT_RETURN: Supervisor.await_return,
+    life.RESUME: Supervisor.resume,
+    life.RESTART: Supervisor.restart,
+    life.DRAIN: Supervisor.drain,
+    life.GIVE_UP_OUTPUT: Supervisor.give_up_output,
+    life.JUDGE: Supervisor.judge,
+    life.HURRY: Supervisor.hurry,
+    life.AWAIT_RESTART: Supervisor.await_restart,
+    life.SETTLE: Supervisor.settle,
+    life.FINISH: Supervisor.finish,
+}

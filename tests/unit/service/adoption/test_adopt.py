@@ -7,7 +7,7 @@ import pytest
 from systemd_docker.errors import AdoptionError
 from systemd_docker.plan.adoption import SHIM_RUNTIME, AdoptionPlan
 from systemd_docker.service.adoption import adopt
-from systemd_docker.service.adoption.state import planned
+from systemd_docker.service.adoption.make_room import planned
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,10 +14,13 @@ import pytest
 from systemd_docker.frozen import frozen
 from systemd_docker.kernel.cgroup import Cgroup
 from systemd_docker.kernel.loop import Loop
-from systemd_docker.service.adoption.late_processes import PASSES_UNFROZEN, LateProcesses, move_until_empty
-from systemd_docker.service.supervise.supervisor import Supervisor
+from systemd_docker.service.adoption.late_processes import (
+    PASSES_UNFROZEN,
+    LateProcesses,
+    can_appear,
+    move_until_empty,
+)
 from tests.fakes.cgroups import directory
-from tests.fakes.held import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,20 +153,15 @@ def test_a_cgroup_that_is_gone_is_not_watched(source: Cgroup, target: Cgroup) ->
     loop = Loop()
     with watching(loop, source, target):
         source.remove()
-        run_until(loop, lambda: not loop._handlers)
+        run_until(loop, lambda: loop.is_empty)
     with watching(loop, source, target):
-        assert not loop._handlers
+        assert loop.is_empty
 
 
-def test_a_container_that_was_not_moved_has_no_watch(source: Cgroup, target: Cgroup) -> None:
-    gone = (source.mount, f"{source.path}/gone", target.path)
-    for moved in ((), gone):
-        supervisor = Supervisor(Loop(), held(moved=moved), None, _NoRequests())  # type: ignore[arg-type]
-        assert supervisor._strays is None
-
-
-class _NoRequests:
-    requests = None
+def test_nothing_appears_where_nothing_was_moved_or_the_scope_is_gone(source: Cgroup, target: Cgroup) -> None:
+    assert not can_appear(())
+    assert not can_appear((source.mount, f"{source.path}/gone", target.path))
+    assert can_appear((source.mount, source.path, target.path))
 
 
 def test_an_error_does_not_leave_the_cgroup_frozen(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from systemd_docker.engine.http import wait_ready
-from systemd_docker.kernel.pidfd import NO_FD
+from systemd_docker.kernel.fd import NO_FD
 from systemd_docker.service.notifications import guard
 
 PATIENCE_SEC = 20

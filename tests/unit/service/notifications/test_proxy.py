@@ -3,21 +3,25 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from systemd_docker.kernel.loop import Loop
 from systemd_docker.sd.notify import MAX_DATAGRAM_BYTES, Listener, Notifier
 from systemd_docker.service.notifications import proxy
+from systemd_docker.service.notifications.proxy import Budget, reserved_lines
+from systemd_docker.service.notifications.state import NotifyState
 from systemd_docker.service.notifications.status import Status
-from tests.fakes.held import held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from systemd_docker.kernel.loop import Loop
+    from tests.fakes.clock import Clock
+    from tests.fakes.manager import Manager
 
 GOOD = [
     b"READY=1", b"RELOADING=1", b"STOPPING=1", b"STATUS=", b"STATUS=\xff", b"ERRNO=0", b"ERRNO=4095",
@@ -46,49 +50,43 @@ def test_what_a_payload_may_not_say(line: bytes) -> None:
 
 
 class Bench:
-    """A payload's end and a service manager's end, with a proxy between them."""
+    """A container's end and systemd's end, with a proxy between them."""
 
-    def __init__(self, directory: Path, limits: Mapping[str, Any], changes: Mapping[str, object]) -> None:
-        self.loop = Loop()
-        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.manager.bind(str(directory / "manager"))
-        self.manager.setblocking(False)
-        self.listener = Listener(str(directory / "payload"))
+    def __init__(self, directory: Path, loop: Loop, manager: Manager, watchdog: str, budget: Budget | None) -> None:
+        self.loop = loop
+        self.manager = manager
         self.payload = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        listener = Listener(str(directory / "payload"))
         self.payload.connect(str(directory / "payload"))
-        notifier = Notifier(str(directory / "manager"))
-        record = held(payload_says_ready=True, **changes)
-        self.status = Status(notifier, record)
-        self.proxy = proxy.Proxy(self.loop, record, self.listener, notifier, self.status, **limits)
+        notifier = Notifier(manager.path)
+        state = NotifyState(ready="payload", status="Container web runs")
+        self.status = Status(notifier, state, "")
+        self.proxy = proxy.Proxy(loop, listener, notifier, self.status, reserved_lines(state, watchdog), budget)
 
-    def pass_on(self, *datagrams: bytes) -> list[bytes]:
-        """What arrives of each of them, one at a time."""
+    def send(self, *datagrams: bytes) -> None:
+        for datagram in datagrams:
+            self.payload.send(datagram)
+
+    def pass_on(self, *datagrams: bytes) -> list[str]:
+        """Return what arrives of each of them, one at a time."""
         arrived = []
         for datagram in datagrams:
             self.payload.send(datagram)
             self.proxy.drain()
-            arrived += self.received()
-        return arrived
-
-    def received(self) -> list[bytes]:
-        arrived = []
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                arrived.append(self.manager.recv(65536))
+            arrived += self.manager.received()
         return arrived
 
     def close(self) -> None:
-        for closable in (self.manager, self.listener, self.payload):
-            closable.close()
+        self.proxy.close()
+        self.payload.close()
 
 
 @pytest.fixture
-def make_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Bench]]:
-    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "manager"))
+def make_bench(tmp_path: Path, loop: Loop, manager: Manager) -> Iterator[Callable[..., Bench]]:
     with contextlib.ExitStack() as stack:
 
-        def make(limits: Mapping[str, Any] | None = None, **changes: object) -> Bench:
-            bench = Bench(tmp_path, limits or {}, changes)
+        def make(watchdog: str = "", budget: Budget | None = None) -> Bench:
+            bench = Bench(tmp_path, loop, manager, watchdog, budget)
             stack.callback(bench.close)
             return bench
 
@@ -98,36 +96,34 @@ def make_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
 def test_what_is_allowed_goes_on_and_the_rest_of_a_message_does_not(make_bench: Callable[..., Bench]) -> None:
     arrived = make_bench().pass_on(b"MAINPID=1\nREADY=1\nSTATUS=up\n", b"MAINPID=1", b"STOPPING=1\0")
 
-    assert arrived == [b"READY=1\nSTATUS=up", b"STOPPING=1"]
+    assert arrived == ["READY=1\nSTATUS=up", "STOPPING=1"]
 
 
 @pytest.mark.parametrize("datagram", [b"READY=1\nSTATUS=a\0b", b"READY=1\nSTATUS=" + b"x" * MAX_DATAGRAM_BYTES])
-def test_what_the_manager_would_ignore_whole_is_ignored_whole(
-    make_bench: Callable[..., Bench], datagram: bytes
-) -> None:
+def test_what_systemd_would_ignore_whole_is_ignored_whole(make_bench: Callable[..., Bench], datagram: bytes) -> None:
     assert make_bench().pass_on(datagram) == []
 
 
 def test_a_status_that_grows_too_long_does_not_take_the_rest_with_it(make_bench: Callable[..., Bench]) -> None:
-    assert make_bench().pass_on(b"READY=1\nSTATUS=" + b"\xff" * 2000) == [b"READY=1"]
+    assert make_bench().pass_on(b"READY=1\nSTATUS=" + b"\xff" * 2000) == ["READY=1"]
 
 
-def test_what_is_ours_to_say_is_not_passed_on(make_bench: Callable[..., Bench]) -> None:
+def test_what_systemd_docker_sends_itself_is_not_passed_on(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(watchdog="health")
 
     arrived = bench.pass_on(b"WATCHDOG=1", b"WATCHDOG_USEC=1000", b"WATCHDOG=trigger", b"READY=1")
 
-    assert arrived == [b"WATCHDOG=trigger", b"READY=1"]
+    assert arrived == ["WATCHDOG=trigger", "READY=1"]
 
 
-def test_a_payloads_status_has_its_health_behind_it(make_bench: Callable[..., Bench]) -> None:
+def test_a_status_of_the_container_has_its_health_behind_it(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench()
     bench.pass_on(b"STATUS=serving")
 
     bench.status.set_health("unhealthy")
 
-    assert bench.received() == [b"STATUS=serving (unhealthy)"]
-    assert bench.pass_on(b"STATUS=still serving") == [b"STATUS=still serving (unhealthy)"]
+    assert bench.manager.received() == ["STATUS=serving (unhealthy)"]
+    assert bench.pass_on(b"STATUS=still serving") == ["STATUS=still serving (unhealthy)"]
 
 
 def test_descriptors_go_on_to_the_store_and_nowhere_else(make_bench: Callable[..., Bench]) -> None:
@@ -139,18 +135,19 @@ def test_descriptors_go_on_to_the_store_and_nowhere_else(make_bench: Callable[..
 
     bench.proxy.drain()
 
-    data, stored, _flags, _address = socket.recv_fds(bench.manager, 4096, 4)
-    assert (data, len(stored)) == (b"FDSTORE=1\nFDNAME=state", 1)
-    data, given, _flags, _address = socket.recv_fds(bench.manager, 4096, 4)
-    assert (data, given) == (b"STATUS=with a gift", [])
+    received = bench.manager.receive()
+    assert received is not None
+    text, stored = received
+    assert (text, len(stored)) == ("FDSTORE=1\nFDNAME=state", 1)
+    assert bench.manager.receive() == ("STATUS=with a gift", [])
     os.write(stored[0], b"x")
     os.close(stored[0])
     assert os.read(reader, 2) == b"x"
-    assert os.read(reader, 1) == b"", "nobody else has it"
+    assert os.read(reader, 1) == b"", "no other process has it"
     os.close(reader)
 
 
-def test_a_barrier_falls_when_the_manager_lets_it(make_bench: Callable[..., Bench]) -> None:
+def test_a_barrier_falls_when_systemd_lets_it(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench()
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
@@ -161,37 +158,121 @@ def test_a_barrier_falls_when_the_manager_lets_it(make_bench: Callable[..., Benc
 
     with pytest.raises(BlockingIOError):
         os.read(reader, 1)
-    _data, fds, _flags, _address = socket.recv_fds(bench.manager, 4096, 4)
-    os.close(fds[0])
+    bench.manager.release()
     assert os.read(reader, 1) == b""
     os.close(reader)
 
 
-def test_whoever_floods_waits_for_the_next_window(make_bench: Callable[..., Bench]) -> None:
-    bench = make_bench({"budget": 2 * proxy.PASSED_COST, "window_sec": 0.05})
+# A container that floods.
+
+TWO = Budget(2 * proxy.PASSED_COST, window_sec=5)
+
+
+def test_a_flood_waits_for_the_next_window(make_bench: Callable[..., Bench], clock: Clock) -> None:
+    bench = make_bench(budget=TWO)
+    bench.send(*(b"STATUS=%d" % number for number in range(5)))
+
+    bench.loop.step(0.0)
+    rounds = [bench.manager.received()]
+    for _ in range(2):
+        clock.turn(bench.loop, TWO.window_sec - 0.1)
+        assert bench.manager.received() == [], "not before its time"
+        clock.turn(bench.loop, 0.1)
+        rounds.append(bench.manager.received())
+
+    assert rounds == [["STATUS=0", "STATUS=1"], ["STATUS=2", "STATUS=3"], ["STATUS=4"]]
+    assert bench.loop.next_deadline() is None, "it is over"
+
+
+def test_a_budget_is_that_of_one_window(make_bench: Callable[..., Bench], clock: Clock) -> None:
+    bench = make_bench(budget=TWO)
     for number in range(5):
-        bench.payload.send(b"STATUS=%d" % number)
-    arrived: list[bytes] = []
-    rounds = []
-
-    def is_over() -> bool:
-        new = bench.received()
-        arrived.extend(new)
-        rounds.append(len(new))
-        return len(arrived) == 5
-
-    bench.loop.run_until(is_over)
-
-    assert arrived == [b"STATUS=%d" % number for number in range(5)]
-    assert [count for count in rounds if count] == [2, 2, 1]
+        bench.send(b"STATUS=%d" % number)
+        bench.loop.step(0.0)
+        assert bench.manager.received() == [f"STATUS={number}"]
+        clock.turn(bench.loop, TWO.window_sec)
 
 
-def test_the_first_thing_that_is_dropped_is_told_once(
+def test_a_flood_of_what_is_dropped_waits_too(make_bench: Callable[..., Bench], clock: Clock) -> None:
+    bench = make_bench(budget=Budget(2 * proxy.DROPPED_COST, window_sec=5))
+    bench.send(b"MAINPID=1", b"MAINPID=1", b"READY=1")
+
+    bench.loop.step(0.0)
+    assert bench.manager.received() == []
+    clock.turn(bench.loop, 5)
+
+    assert bench.manager.received() == ["READY=1"]
+
+
+def test_closing_in_the_pause_of_a_flood_leaves_no_timer_and_watches_nothing_afterwards(
+    make_bench: Callable[..., Bench], clock: Clock
+) -> None:
+    bench = make_bench(budget=TWO)
+    bench.send(*(b"STATUS=%d" % number for number in range(5)))
+    bench.loop.step(0.0)
+    assert bench.loop.next_deadline() is not None, "the pause runs"
+
+    bench.proxy.close()
+    bench.proxy.close()
+
+    assert bench.loop.is_empty
+    clock.turn(bench.loop, 10 * TWO.window_sec)
+    assert bench.loop.is_empty
+    assert bench.manager.received() == ["STATUS=0", "STATUS=1"]
+
+
+def test_what_a_container_sent_before_it_ended_is_passed_on_in_a_pause(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench(budget=TWO)
+    bench.send(*(b"STATUS=%d" % number for number in range(5)))
+    bench.loop.step(0.0)
+    bench.manager.received()
+
+    bench.proxy.drain()
+
+    assert bench.manager.received() == ["STATUS=2", "STATUS=3", "STATUS=4"]
+
+
+# What is logged.
+
+
+def test_the_first_thing_that_is_dropped_is_logged_once(
     make_bench: Callable[..., Bench], logged: Callable[[], list[str]]
 ) -> None:
     make_bench().pass_on(b"MAINPID=1\x1b[2J", b"NOTIFYACCESS=all")
 
-    assert logged() == [r"systemd-docker: the container may not tell systemd 'MAINPID=1\x1b[2J', ignoring"]
+    assert logged() == [r"systemd-docker: ignoring notification from the container, not allowed: 'MAINPID=1\x1b[2J'"]
+
+
+def test_a_systemd_that_is_away_loses_the_message_and_nothing_else(
+    make_bench: Callable[..., Bench], logged: Callable[[], list[str]]
+) -> None:
+    bench = make_bench()
+    bench.manager.go_away()
+    reader, writer = os.pipe()
+    socket.send_fds(bench.payload, [b"FDSTORE=1"], [writer])
+    os.close(writer)
+
+    bench.loop.step(0.0)
+
+    assert os.read(reader, 1) == b"", "the descriptor is closed"
+    os.close(reader)
+    assert len(logged()) == 1
+    assert "cannot pass the container's notification on to systemd: " in logged()[0]
+
+
+RESERVED = [
+    ("started", "", ["READY=1"]),
+    ("healthy", "payload", ["READY=1"]),
+    ("payload", "", []),
+    ("payload", "payload", []),
+    ("payload", "health", ["WATCHDOG=1", "WATCHDOG_USEC="]),
+    ("started", "engine", ["READY=1", "WATCHDOG=1", "WATCHDOG_USEC="]),
+]
+
+
+@pytest.mark.parametrize(("ready", "watchdog", "lines"), RESERVED)
+def test_what_a_container_may_not_send_in_this_unit(ready: str, watchdog: str, lines: list[str]) -> None:
+    assert reserved_lines(NotifyState(ready=ready), watchdog) == tuple(line.encode() for line in lines)
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -205,19 +286,18 @@ def test_the_first_thing_that_is_dropped_is_told_once(
         max_size=5,
     ).map(b"\n".join)
 )
-def test_nothing_arrives_that_the_manager_would_complain_of(
+def test_nothing_arrives_that_systemd_would_complain_of(
     make_bench: Callable[..., Bench], tmp_path: Path, datagram: bytes
 ) -> None:
-    for name in ("manager", "payload"):
-        with contextlib.suppress(FileNotFoundError):
-            (tmp_path / name).unlink()
+    (tmp_path / "payload").unlink(missing_ok=True)
     bench = make_bench()
 
     arrived = bench.pass_on(datagram)
     bench.close()
 
+    assert bench.loop.is_empty
     for message in arrived:
-        assert message.decode()
-        assert b"\0" not in message
-        assert len(message) <= MAX_DATAGRAM_BYTES
-        assert all(proxy.is_allowed(line) for line in message.split(b"\n"))
+        assert message
+        assert "\0" not in message
+        assert len(message.encode()) <= MAX_DATAGRAM_BYTES
+        assert all(proxy.is_allowed(line.encode()) for line in message.split("\n"))

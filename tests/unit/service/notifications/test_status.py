@@ -1,18 +1,17 @@
 from __future__ import annotations
 
-import contextlib
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
-from systemd_docker.sd.notify import Notifier
+from systemd_docker.service.notifications.state import NotifyState
 from systemd_docker.service.notifications.status import Status
-from tests.fakes.held import held
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable
+
+    from systemd_docker.sd.notify import Notifier
+    from tests.fakes.manager import Manager
 
 DETAILS = [
     ("", 0, "STATUS=web runs"),
@@ -22,36 +21,52 @@ DETAILS = [
 ]
 
 
-@pytest.fixture
-def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    path = str(tmp_path / "manager")
-    monkeypatch.setenv("NOTIFY_SOCKET", path)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
-        sock.bind(path)
-        yield sock
+def state(restarts: int = 0) -> NotifyState:
+    return NotifyState(status="web runs", steady_status="Container web", restarts=restarts)
 
 
-def received(manager: socket.socket) -> list[str]:
-    texts = []
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            texts.append(manager.recv(4096).decode())
-    return texts
+@pytest.mark.parametrize(("health", "restarts", "line"), DETAILS)
+def test_details_stand_behind_the_text(
+    notifier: Notifier, manager: Manager, health: str, restarts: int, line: str
+) -> None:
+    status = Status(notifier, state(restarts), health)
+
+    status.send()
+
+    assert manager.received() == [line]
 
 
-@pytest.mark.parametrize(("health", "restarts", "said"), DETAILS)
-def test_what_we_know_stands_behind(manager: socket.socket, health: str, restarts: int, said: str) -> None:
-    status = Status(Notifier("/set"), held(status="web runs", health=health, restarts=restarts))
-
-    status.say()
-
-    assert received(manager) == [said]
-
-
-def test_health_is_said_when_it_changes_and_only_then(manager: socket.socket) -> None:
-    status = Status(Notifier("/set"), held(status="web runs", health="starting"))
+def test_health_is_sent_when_it_changes_and_only_then(notifier: Notifier, manager: Manager) -> None:
+    status = Status(notifier, state(), "starting")
 
     for health in ("starting", "healthy", "healthy", "unhealthy"):
         status.set_health(health)
 
-    assert received(manager) == ["STATUS=web runs (healthy)", "STATUS=web runs (unhealthy)"]
+    assert manager.received() == ["STATUS=web runs (healthy)", "STATUS=web runs (unhealthy)"]
+
+
+def test_a_line_of_the_container_replaces_the_text_and_gets_the_details(notifier: Notifier, manager: Manager) -> None:
+    status = Status(notifier, state(1), "healthy")
+
+    assert status.with_details(b"STATUS=serving") == b"STATUS=serving (healthy, restarted once)"
+    assert status.with_details(b"READY=1") == b"READY=1"
+
+    assert (status.text, status.steady) == ("serving", "Container web")
+    assert manager.received() == [], "the caller sends it"
+
+
+def test_a_line_that_is_not_utf_8_is_passed_on_with_replacements(notifier: Notifier) -> None:
+    status = Status(notifier, state(), "")
+
+    assert status.with_details(b"STATUS=\xff up").decode() == "STATUS=\N{REPLACEMENT CHARACTER} up"
+
+
+def test_a_systemd_that_is_away_is_logged(
+    notifier: Notifier, manager: Manager, logged: Callable[[], list[str]]
+) -> None:
+    manager.go_away()
+
+    Status(notifier, state(), "").send()
+
+    assert len(logged()) == 1
+    assert "cannot send a notification to systemd: " in logged()[0]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from systemd_docker.service.output import log_resume
-from systemd_docker.service.output.log_resume import Seam, Tails
+from systemd_docker.service.output.log_resume import RecentOutput, ResumePoint
 
 Pieces = list[tuple[int, bytes]]
 
@@ -41,54 +41,54 @@ def test_nothing_is_lost_and_nothing_comes_twice(
     numbers: list[tuple[int, int]], split: int, sizes: list[int]
 ) -> None:
     lines = [(stream, b"%d %d\n" % (index, number)) for index, (stream, number) in enumerate(numbers)]
-    tails = Tails({})
+    recent = RecentOutput(())
     for second, piece in enumerate(cut(lines[:split], sizes), start=100):
-        tails.add(views([piece]), float(second))
-    kept = Tails(tails.plain()).plain()
+        recent.add(views([piece]), float(second))
+    kept = RecentOutput(recent.plain()).plain()
     since = log_resume.since_sec(kept)
-    seams = Seam(kept)
+    resume = ResumePoint(kept)
     beginning = 0 if not since else max(0, min(split, len(lines)) - 2000)
 
-    again = [piece for one in cut(lines[beginning:], sizes) for piece in seams.feed(views([one]))]
+    again = [piece for one in cut(lines[beginning:], sizes) for piece in resume.feed(views([one]))]
 
     assert joined(again) == joined(views(lines[split:]))
 
 
 def test_the_log_is_read_from_where_the_tail_began() -> None:
-    tails = Tails({})
-    for second in range(100, 100 + 3 * log_resume.TAIL_BYTES):
-        tails.add([(1, memoryview(b"x"))], float(second))
+    recent = RecentOutput(())
+    for second in range(100, 100 + 3 * log_resume.RECENT_BYTES):
+        recent.add([(1, memoryview(b"x"))], float(second))
 
-    since, data = tails.plain()[1]
+    since, data = recent.plain()[0][1:]
 
-    assert len(data) == log_resume.TAIL_BYTES
-    assert since == 100 + 2 * log_resume.TAIL_BYTES
-    assert log_resume.since_sec(tails.plain()) == since - log_resume.MARGIN_SEC
+    assert len(data) == log_resume.RECENT_BYTES
+    assert since == 100 + 2 * log_resume.RECENT_BYTES
+    assert log_resume.since_sec(recent.plain()) == since - log_resume.MARGIN_SEC
 
 
 def test_what_is_known_whole_is_looked_for_from_the_beginning() -> None:
-    tails = Tails({})
-    tails.add([(1, memoryview(b"hello\n"))], 100.0)
+    recent = RecentOutput(())
+    recent.add([(1, memoryview(b"hello\n"))], 100.0)
 
-    assert tails.plain() == {1: (0.0, b"hello\n")}
-    assert log_resume.since_sec(tails.plain()) == 0.0
+    assert recent.plain() == ((1, 0.0, b"hello\n"),)
+    assert log_resume.since_sec(recent.plain()) == 0.0
 
 
 def test_one_large_piece_is_not_the_whole() -> None:
-    tails = Tails({})
-    tails.add([(1, memoryview(b"a" * 5000))], 100.0)
+    recent = RecentOutput(())
+    recent.add([(1, memoryview(b"a" * 5000))], 100.0)
 
-    since, data = tails.plain()[1]
+    since, data = recent.plain()[0][1:]
 
-    assert (since, len(data)) == (100.0, log_resume.TAIL_BYTES)
+    assert (since, len(data)) == (100.0, log_resume.RECENT_BYTES)
 
 
 def test_another_log_is_passed_on_in_the_end() -> None:
-    seams = Seam({1: (1.0, b"never there")})
+    resume = ResumePoint(((1, 1.0, b"never there"),))
 
     count = log_resume.MAX_SEARCHED_BYTES // 2**20 + 1
-    fed = [list(seams.feed([(1, memoryview(b"y" * 2**20))])) for _ in range(count)]
+    fed = [list(resume.feed([(1, memoryview(b"y" * 2**20))])) for _ in range(count)]
 
     assert not any(fed[:-1])
     assert fed[-1]
-    assert seams.finished
+    assert resume.found

@@ -1,100 +1,92 @@
+"""The state of a running service: whole after a re-execution, readable for years, owner of its descriptors."""
+
 from __future__ import annotations
 
+import json
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
-from systemd_docker.service.output.relay import NO_LINE
-from systemd_docker.service.supervise import reexec
-from systemd_docker.service.supervise import state as held_room
-from tests.fakes.held import held
+import pytest
 
-HELD = held(
-    api=(1, 45),
-    stop_signal="SIGQUIT",
-    leader=41,
-    leader_is_main=True,
-    files=("/run/x/notify",),
-    directories=("/run/x",),
-    tails={1: (1.5, b"x")},
-    frame=(b"\x01\0", 1, 0),
-    early_output=b"\xff\0",
-    exit_received=b"HTTP/1.1 200 OK\r\n\r\n",
-    health_since_nsec=1767225600 * 10**9,
-    record_fields=b"CONTAINER_NAME=web\n",
-    unfinished=((b"no end", 1, b"ab", 6), NO_LINE),
+from systemd_docker.frozen import replace
+from systemd_docker.kernel.fd import NO_FD, Fd, owned_fds
+from systemd_docker.service.adoption.state import AdoptionState
+from systemd_docker.service.container_state import ContainerState
+from systemd_docker.service.engine_requests import EngineAddress
+from systemd_docker.service.exit_wait import ExitWaitState
+from systemd_docker.service.notifications.state import HealthState, NotifyState, WatchdogState
+from systemd_docker.service.output.state import NO_LINE, OutputState, Position, SinkState
+from systemd_docker.service.stop_policy import StopPolicy
+from systemd_docker.service.supervise import state as service_state
+from systemd_docker.service.supervise.clean_up import CleanUp
+from systemd_docker.service.supervise.state import ServiceState, StateError
+
+RECORDED = Path(__file__).parent / "state-version-1.json"
+"""What version 1 handed over; never to be changed, only joined by others."""
+
+STATE = ServiceState(
+    log_level=7,
+    as_code=True,
+    engine=EngineAddress("/run/docker.sock", (1, 45)),
+    container=ContainerState("ab" * 32, "web", 41, Fd(11)),
+    exit_wait=ExitWaitState(Fd(12), b"HTTP/1.1 200 OK\r\n\r\n"),
+    stop=StopPolicy("SIGQUIT", 25.0, 88.0, reaches_payload=True, stops_payload=False, forwards=True),
+    adoption=AdoptionState("move", sweeps=True, cgroups=("cpu",), moved=("/sys/fs/cgroup", "/a", "/b")),
+    output=OutputState(
+        fd=Fd(13),
+        stdin_fd=Fd(14),
+        framed=True,
+        sinks=SinkState(Fd(15), Fd(16), b"CONTAINER_NAME=web\n", (6, 3), drops=True),
+        position=Position(
+            frame=(b"\x01\0", 1, 0),
+            early=b"\xff\0",
+            unfinished=((b"no end", 1, b"ab", 6), NO_LINE),
+            recent=((1, 1.5, b"x"), (2, 0.0, b"\xfe")),
+            is_log=True,
+        ),
+    ),
+    notify=NotifyState(
+        "/run/systemd/notify", Fd(17), Fd(18), leader_is_main=True, ready="healthy", status="a", steady_status="b"
+    ),
+    health=HealthState("curl -f localhost", "starting", "", 1767225600 * 10**9, "kill"),
+    watchdog=WatchdogState("engine", 30_000_000),
+    clean_up=CleanUp(removes=True, pid_file="/run/web.pid", files=("/run/x/notify",), directories=("/run/x",)),
 )
 
 
-def test_what_is_held_survives_being_written_down() -> None:
-    assert held_room.load(held_room.dump(HELD)) == HELD
+def test_every_field_survives_a_reexecution() -> None:
+    assert service_state.load(service_state.dump(STATE)) == STATE
 
 
-def test_a_process_that_nobody_resumed_holds_nothing() -> None:
-    assert reexec.resumed({}) is None
-    assert reexec.resumed({reexec.VARIABLE: "nonsense"}) is None
+def test_the_state_of_an_older_version_is_understood() -> None:
+    assert service_state.load(RECORDED.read_bytes()) == STATE
 
 
-CATCHES = """
-import os, signal
-from systemd_docker.kernel.signals import Signals
-signals = Signals()
-print(signals.has_caught(), end=" ")
-os.kill(os.getpid(), signal.SIGTERM)
-print(signals.has_caught(), signals.read(), signals.has_caught())
-"""
+def test_a_later_version_of_the_state_is_refused_by_its_number() -> None:
+    data = json.dumps({**json.loads(service_state.dump(STATE)), "version": 2})
+
+    with pytest.raises(StateError, match="has version 2, not 1"):
+        service_state.load(data.encode())
 
 
-def test_a_signal_is_caught_until_it_is_read() -> None:
-    result = subprocess.run([sys.executable, "-c", CATCHES], capture_output=True, text=True, check=True)
-
-    assert result.stdout == "False True [15] False\n"
-
-
-def test_who_has_caught_a_signal_does_not_rest() -> None:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-
-    reexec.rest(HELD, os.environ, lambda: True)
-
-    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"version": "1"}', b'{"version": 1, "container": 7}'])
+def test_what_is_no_state_is_refused(data: bytes) -> None:
+    with pytest.raises(StateError):
+        service_state.load(data)
 
 
-PROGRAM = """
-import os, signal, sys
-from systemd_docker.frozen import replace
-from systemd_docker.service.supervise import state
-from systemd_docker.service.supervise import reexec
-sys.path.insert(0, {tests!r})
-held = reexec.resumed(os.environ)
-if held is None:
-    from tests.unit.service.supervise.test_state import HELD
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-    os.kill(os.getpid(), signal.SIGTERM)
-    reader, writer = os.pipe()
-    os.write(writer, b"kept")
-    print(os.getpid(), flush=True)
-    reexec.rest(replace(HELD, output_fd=reader), os.environ, lambda: False)
-    raise SystemExit("not resumed")
-heavy = [name for name in ("json", "socket", "re", "systemd_docker.options.flags") if name in sys.modules]
-print(os.getpid(), os.read(held.output_fd, 9), signal.sigpending(), os.get_inheritable(held.output_fd), heavy)
-"""
+def test_descriptors_are_found_by_their_type_wherever_they_stand() -> None:
+    assert sorted(owned_fds(STATE)) == list(range(11, 19))
+    assert list(owned_fds(ServiceState())) == []
 
 
-def test_a_new_image_has_the_pid_the_descriptors_and_the_signals_of_the_old(tmp_path: Path) -> None:
-    root = Path(__file__).parents[4]
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM.format(tests=str(root)))
+def test_closing_a_state_closes_every_descriptor_in_it() -> None:
+    fds = [Fd(os.open(os.devnull, os.O_RDONLY)) for _ in range(3)]
+    state = replace(ServiceState(), container=ContainerState("a", "web", 1, fds[0]))
+    state = replace(state, output=OutputState(fd=fds[1], sinks=SinkState(fds[2], NO_FD)))
 
-    result = subprocess.run(
-        [sys.executable, str(program)],
-        env=os.environ | {"PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    service_state.close(state)
 
-    pid, after = result.stdout.splitlines()
-    assert after == f"{pid} b'kept' {{<Signals.SIGTERM: 15>}} False []"
+    for fd in fds:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)

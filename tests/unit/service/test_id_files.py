@@ -5,14 +5,14 @@ import os
 import resource
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from systemd_docker.errors import Error
-from systemd_docker.service.start import id_files
-from systemd_docker.undo import Undo
+from systemd_docker.service import id_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,23 +36,23 @@ def full_after(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def write_cid(path: Path, undo: Undo, is_obsolete: Callable[[str], bool] = never) -> None:
+def write_cid(path: Path, undo: ExitStack, is_obsolete: Callable[[str], bool] = never) -> None:
     id_files.reserve_cid_file(str(path), undo, is_obsolete).write(ID)
 
 
-def write_pid(path: Path, undo: Undo) -> None:
+def write_pid(path: Path, undo: ExitStack) -> None:
     id_files.write_pid_file(str(path), 42, undo)
 
 
 def test_a_cid_file_stays_and_goes_only_with_a_start_that_fails(tmp_path: Path) -> None:
     path = tmp_path / "cid"
-    with Undo() as undo:
+    with ExitStack() as undo:
         write_cid(path, undo)
         undo.pop_all()
     assert path.read_text() == ID
     path.unlink()
 
-    with Undo() as undo:
+    with ExitStack() as undo:
         write_cid(path, undo)
 
     assert not list(tmp_path.iterdir())
@@ -61,7 +61,7 @@ def test_a_cid_file_stays_and_goes_only_with_a_start_that_fails(tmp_path: Path) 
 def test_a_pid_file_is_replaced_whole_and_goes_with_a_start_that_fails(tmp_path: Path) -> None:
     path = tmp_path / "pid"
     path.write_text("another, longer text")
-    with Undo() as undo:
+    with ExitStack() as undo:
         write_pid(path, undo)
         assert path.read_text() == "42"
         id_files.replace_pid_file(str(path), 43)
@@ -88,7 +88,7 @@ def test_a_planted_link_leads_no_pid_anywhere(
     """At the file's own name, or at one that can be guessed."""
     (tmp_path / "run").mkdir()
     plant(precious, tmp_path / "run" / name.format(os.getpid()))
-    with Undo() as undo:
+    with ExitStack() as undo:
         write_pid(tmp_path / "run/pid", undo)
 
         assert (tmp_path / "run/pid").read_text() == "42"
@@ -105,11 +105,11 @@ def test_a_planted_link_leads_no_id_anywhere(
     """Neither before the file is made, nor between making and writing it."""
     path = tmp_path / "cid"
     plant(precious, path)
-    with Undo() as undo, pytest.raises(Error, match="exists"):
+    with ExitStack() as undo, pytest.raises(Error, match="exists"):
         write_cid(path, undo, lambda _: True)
     path.unlink()
 
-    with Undo() as undo:
+    with ExitStack() as undo:
         file = id_files.reserve_cid_file(str(path), undo, never)
         path.unlink()
         plant(precious, path)
@@ -124,7 +124,7 @@ def test_what_is_no_file_is_neither_read_nor_removed(make: Callable[[Path], None
     path = tmp_path / "there"
     make(path)
 
-    with Undo() as undo, pytest.raises(Error, match="exists"):
+    with ExitStack() as undo, pytest.raises(Error, match="exists"):
         write_cid(path, undo, lambda _: True)
     id_files.remove_pid_file(str(path), 42)
 
@@ -134,7 +134,7 @@ def test_what_is_no_file_is_neither_read_nor_removed(make: Callable[[Path], None
 def test_a_directory_in_the_place_of_a_pid_file_is_an_error_that_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "pid").mkdir()
 
-    with Undo() as undo, pytest.raises(Error, match=r"cannot write the PID file '.*pid': Is a directory"):
+    with ExitStack() as undo, pytest.raises(Error, match=r"cannot write the PID file '.*pid': Is a directory"):
         write_pid(tmp_path / "pid", undo)
 
     assert list(tmp_path.iterdir()) == [tmp_path / "pid"]
@@ -142,9 +142,9 @@ def test_a_directory_in_the_place_of_a_pid_file_is_an_error_that_leaves_nothing(
 
 @pytest.mark.parametrize("write", [write_cid, write_pid])
 @pytest.mark.parametrize("size", [0, 1])
-def test_a_full_disk_leaves_nothing(write: Callable[[Path, Undo], None], size: int, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing(write: Callable[[Path, ExitStack], None], size: int, tmp_path: Path) -> None:
     with (
-        Undo() as undo,
+        ExitStack() as undo,
         full_after(size),
         pytest.raises(Error, match=r"write the .* file '.*there': File too"),
     ):
@@ -164,7 +164,7 @@ def test_a_full_disk_leaves_the_pid_that_was_there(tmp_path: Path) -> None:
 
 def test_a_pid_of_another_start_stays(tmp_path: Path) -> None:
     path = tmp_path / "pid"
-    with Undo() as undo:
+    with ExitStack() as undo:
         write_pid(path, undo)
         path.write_text("43")
 
@@ -172,9 +172,9 @@ def test_a_pid_of_another_start_stays(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with Undo() as undo, pytest.raises(Error, match=r"PID file '.*nowhere/pid': No such file or directory"):
+    with ExitStack() as undo, pytest.raises(Error, match=r"PID file '.*nowhere/pid': No such file or directory"):
         write_pid(tmp_path / "nowhere/pid", undo)
-    with Undo() as undo, pytest.raises(Error, match=r"ID file '.*nowhere/cid': No such file or directory"):
+    with ExitStack() as undo, pytest.raises(Error, match=r"ID file '.*nowhere/cid': No such file or directory"):
         write_cid(tmp_path / "nowhere/cid", undo)
 
 
@@ -189,7 +189,7 @@ def test_the_file_of_a_container_that_is_not_needed_is_replaced(tmp_path: Path, 
         return is_obsolete
 
     hint = ""
-    with Undo() as undo:
+    with ExitStack() as undo:
         try:
             write_cid(path, undo, decide)
         except Error as refused:
@@ -204,7 +204,7 @@ def test_the_file_of_a_container_that_is_not_needed_is_replaced(tmp_path: Path, 
 def test_a_file_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "cid").write_text("precious")
 
-    with Undo() as undo, pytest.raises(Error, match="exists"):
+    with ExitStack() as undo, pytest.raises(Error, match="exists"):
         write_cid(tmp_path / "cid", undo)
 
     assert (tmp_path / "cid").read_text() == "precious"
@@ -212,9 +212,9 @@ def test_a_file_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
 
 RESERVES = """
 import sys
-from systemd_docker.service.start import id_files
-from systemd_docker.undo import Undo
-undo = Undo()
+from systemd_docker.service import id_files
+from contextlib import ExitStack
+undo = ExitStack()
 id_files.reserve_cid_file(sys.argv[1], undo, bool)
 print("reserved", flush=True)
 sys.stdin.read()
@@ -223,17 +223,17 @@ sys.stdin.read()
 
 def test_an_empty_file_belongs_to_a_start_for_as_long_as_that_lives(tmp_path: Path) -> None:
     path = tmp_path / "cid"
-    home = Path(__file__).parents[4]
+    home = Path(__file__).parents[3]
     command = [sys.executable, "-c", RESERVES, str(path)]
     with subprocess.Popen(command, cwd=home, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"reserved\n"
-        with Undo() as undo, pytest.raises(Error, match="exists"):
+        with ExitStack() as undo, pytest.raises(Error, match="exists"):
             write_cid(path, undo)
         other.kill()
     assert path.read_text() == ""
 
-    with Undo() as undo:
+    with ExitStack() as undo:
         write_cid(path, undo)
         undo.pop_all()
 

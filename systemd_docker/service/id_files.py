@@ -11,13 +11,12 @@ import os
 import stat
 
 from systemd_docker.errors import Error
-from systemd_docker.kernel.pidfd import NO_FD
+from systemd_docker.kernel.fd import NO_FD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from systemd_docker.undo import Undo
+    from contextlib import ExitStack
 
 MAX_TEXT_BYTES = 128
 """How much of a file is read: a container's id is 64 hex digits long, a PID has at most 10."""
@@ -70,7 +69,7 @@ class CidFile:
             self._fd = NO_FD
 
 
-def reserve_cid_file(path: str, undo: Undo, is_obsolete: Callable[[str], bool]) -> CidFile:
+def reserve_cid_file(path: str, cleanup: ExitStack, is_obsolete: Callable[[str], bool]) -> CidFile:
     """Make the file before there is a container, so that two starts cannot use it at once.
 
     It stays when the container has ended, as with docker-run(1). One that is there is replaced where is_obsolete(its
@@ -89,13 +88,13 @@ def reserve_cid_file(path: str, undo: Undo, is_obsolete: Callable[[str], bool]) 
         ) from None
     except OSError as error:
         raise Error(f"cannot create the container ID file '{path}': {error.strerror}") from error
-    undo.callback(file.remove)
+    cleanup.callback(file.remove)
     return file
 
 
-def write_pid_file(path: str, pid: int, undo: Undo) -> None:
+def write_pid_file(path: str, pid: int, cleanup: ExitStack) -> None:
     """Write the PID, without a newline, at once and whole. Raises Error."""
-    undo.callback(remove_pid_file, path, pid)
+    cleanup.callback(remove_pid_file, path, pid)
     replace_pid_file(path, pid)
 
 
