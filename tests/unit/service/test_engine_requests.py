@@ -228,9 +228,9 @@ def test_an_engine_that_hangs_gets_no_more_than_so_many_requests(
     bench: Bench, logged: Callable[[], list[str]]
 ) -> None:
     releases = [bench.engine.hold(ASKED) for _ in range(MAX_OPEN)]
-    for _ in range(MAX_OPEN):
+    for count in range(1, MAX_OPEN + 1):
         assert bench.send()
-    bench.wait_until_asked(MAX_OPEN)
+        bench.wait_until_asked(count)
 
     assert not bench.send()
 
