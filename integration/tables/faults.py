@@ -28,7 +28,7 @@ FREEZE_ENGINE = "systemctl kill --kill-whom=main -s STOP docker"
 THAW_ENGINE = "systemctl kill --kill-whom=main -s CONT docker"
 WRAPPER_IS_MAIN = "--main-pid=wrapper"
 
-AWAY = ("has not said how", "has not answered in time", "cannot reach the engine", "the engine went away")
+AWAY = ("has not said how", "timed out after", "cannot reach the engine", "the engine went away")
 """Log lines about an engine that is away while the unit stops."""
 
 ILL = "--rm --name web --tmpfs /run --health-cmd '[ ! -e /run/ill ]' --health-interval 1s --health-retries 1"
