@@ -101,7 +101,7 @@ class Exchange:
 
     @property
     def events(self) -> int:
-        """What to wait for next: select.POLLOUT or select.POLLIN."""
+        """Events to wait for next: select.POLLOUT or select.POLLIN."""
         return select.POLLOUT if self._unsent else select.POLLIN
 
     @property

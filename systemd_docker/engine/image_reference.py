@@ -38,7 +38,7 @@ def parse_reference(image: str) -> Reference:
 
 
 def is_image_id(text: str) -> bool:
-    """Whether text is 64 hex digits, with or without "sha256:": the id of an image, which no registry knows."""
+    """Check for 64 hex digits, with or without "sha256:": the id of an image, which no registry knows."""
     return _is_digest(f"sha256:{text.removeprefix('sha256:')}")
 
 

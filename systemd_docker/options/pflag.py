@@ -65,10 +65,9 @@ def switch(
     *,
     short: str = "",
     default: str = "false",
-    api: tuple[int, int] = (0, 0),
 ) -> Flag:
-    """A row without an argument."""
-    return Flag(long, "", help, field, boolean, combine, short, default=default, api=api)
+    """Return a row without an argument."""
+    return Flag(long, "", help, field, boolean, combine, short, default=default)
 
 
 class Spellings:

@@ -51,7 +51,7 @@ class RunOptions:
         return values[-1] if values and isinstance(values[-1], int) else 0
 
     def switch(self, long: str) -> bool:
-        """Whether a switch is on; its default where it was not used."""
+        """Return whether a switch is on; its default where it was not used."""
         values = self.all(long)
         return bool(values[-1]) if values else _RUN.by_long[long].default == "true"
 

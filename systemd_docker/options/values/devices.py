@@ -42,7 +42,7 @@ def _is_permissions(text: str) -> bool:
 
 
 def is_cdi_name(spec: str) -> bool:
-    """Whether spec is a Container Device Interface name, e.g. "nvidia.com/gpu=all", rather than a path."""
+    """Check for a Container Device Interface name, e.g. "nvidia.com/gpu=all", rather than a path."""
     if spec.startswith("/"):
         return False
     kind, _, name = spec.partition("=")

@@ -1,4 +1,4 @@
-"""How Go reads numbers, so that --pids-limit=010 is eight and --cpus=1/4 a quarter: Go's strconv, time and math/big.
+"""Numbers as Go reads them, so --pids-limit=010 is eight and --cpus=1/4 a quarter: strconv, time and math/big.
 
 Every reader takes the text as typed and returns a number, or raises UsageError with the reason.
 """

@@ -1,4 +1,4 @@
-"""How the docker CLI prints a word that it complains about, and how it tells blanks from letters: Go's rules."""
+"""Go's rules for quoting a word in a message, and for blanks."""
 
 from __future__ import annotations
 
