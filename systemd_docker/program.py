@@ -198,8 +198,11 @@ def execute_again(environ: Mapping[str, str]) -> NoReturn:
 
 def set_process_name() -> None:
     """Set the name that ps(1) and the journal's _COMM= show; after execute_again() it would be "exe"."""
-    with open("/proc/self/comm", "w", encoding="ascii") as comm:
-        comm.write(NAME)
+    try:
+        with open("/proc/self/comm", "w", encoding="ascii") as comm:
+            comm.write(NAME)
+    except OSError:
+        pass  # /proc may be read-only, and a running service needs no name
 
 
 def _identities() -> list[tuple[int, ...]]:

@@ -179,6 +179,17 @@ def test_the_process_is_named_after_the_program(package: Package) -> None:
     assert process.end() == ""
 
 
+def test_a_process_whose_proc_is_read_only_runs_on(package: Package) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount")
+    script = 'mount --bind /proc /proc && mount -o remount,bind,ro /proc && exec "$0"'
+    process = Process(["unshare", "--mount", "sh", "-c", script, str(package.launcher)])
+
+    assert process.ask("again") == "1 True again"
+    assert process.ask("late") == "1"
+    assert process.end() == ""
+
+
 def test_no_descriptor_is_left_open(package: Package) -> None:
     process = package.start()
     descriptors = Path(f"/proc/{process.process.pid}/fd")
