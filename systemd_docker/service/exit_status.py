@@ -68,6 +68,20 @@ class Outcome:
 
 
 @frozen
+class Ended:
+    """The end of a container's life.
+
+    outcome:    None where the engine could not tell how it ended.
+    stopped_by: the signal that asked for the end, or 0.
+    may_remove: whether the engine answers: one that is away removes nothing.
+    """
+
+    outcome: Outcome | None
+    stopped_by: int
+    may_remove: bool
+
+
+@frozen
 class Ending:
     """How this process ends: with an exit status, or by a signal (then signo is not 0)."""
 

@@ -12,12 +12,13 @@ from systemd_docker.frozen import replace
 from systemd_docker.kernel.fd import Fd
 from systemd_docker.kernel.loop import Loop
 from systemd_docker.kernel.signals import Signals
+from systemd_docker.service.exit_status import Ended
 from systemd_docker.service.exit_wait import ExitWaitState
 from systemd_docker.service.output.state import OutputState
 from systemd_docker.service.stop_policy import StopPolicy
 from systemd_docker.service.supervise import lifecycle as life
 from systemd_docker.service.supervise import state as service_state
-from systemd_docker.service.supervise.supervisor import Ended, Supervisor
+from systemd_docker.service.supervise.supervisor import Supervisor
 from systemd_docker.unit import read_unit
 from tests.fakes import state as fake_state
 from tests.fakes.clock import Clock, run_until

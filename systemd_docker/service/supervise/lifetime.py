@@ -7,7 +7,7 @@ from systemd_docker.errors import EngineUnreachableError
 from systemd_docker.kernel.fd import NO_FD
 from systemd_docker.kernel.loop import Loop
 from systemd_docker.kernel.signals import Signals
-from systemd_docker.service.exit_status import Ending, Outcome, ending_of
+from systemd_docker.service.exit_status import Ended, Ending, Outcome, ending_of
 from systemd_docker.service.id_files import remove_pid_file
 from systemd_docker.service.notifications.guard import dismiss
 from systemd_docker.service.supervise import state as service_state
@@ -18,7 +18,7 @@ from systemd_docker.service.supervise.clean_up import (
     remove_files,
 )
 from systemd_docker.service.supervise.reexec import reexec
-from systemd_docker.service.supervise.supervisor import Ended, Supervisor
+from systemd_docker.service.supervise.supervisor import Supervisor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

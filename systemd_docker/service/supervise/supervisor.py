@@ -9,21 +9,18 @@ from __future__ import annotations
 import select
 
 from systemd_docker import log
-from systemd_docker.engine import multiplex
-from systemd_docker.frozen import frozen, replace
+from systemd_docker.frozen import replace
 from systemd_docker.kernel import pidfd
 from systemd_docker.kernel.fd import NO_FD, close_fd
 from systemd_docker.kernel.signals import SIGTERM
 from systemd_docker.sd.notify import Notifier
 from systemd_docker.service.adoption.late_processes import LateProcesses, can_appear
 from systemd_docker.service.engine_requests import EngineRequests
-from systemd_docker.service.exit_status import Outcome
+from systemd_docker.service.exit_status import Ended, Outcome
 from systemd_docker.service.exit_wait import ExitWait
 from systemd_docker.service.notifications.main_pid import MainPid
 from systemd_docker.service.notifications.reporter import Reporter
-from systemd_docker.service.output.relay import Relay
-from systemd_docker.service.output.sinks import make_sinks
-from systemd_docker.service.output.stdin import Input
+from systemd_docker.service.output.streams import Streams
 from systemd_docker.service.recovery.judgement import KILLED, Verdict
 from systemd_docker.service.recovery.recovery import Recovery
 from systemd_docker.service.supervise import lifecycle as life
@@ -37,7 +34,6 @@ if TYPE_CHECKING:
 
     from systemd_docker.kernel.loop import Loop, Timer
     from systemd_docker.kernel.signals import Signals
-    from systemd_docker.service.output.state import OutputState
     from systemd_docker.service.recovery.reattach import Found
     from systemd_docker.service.supervise.state import ServiceState
     from systemd_docker.unit import UnitContext
@@ -64,19 +60,6 @@ STOPPED_RETURN_TIMEOUT_SEC = 5
 
 EARLY_SEC = 1
 """How long, on a busy host, the runtime may take to execute the payload when the engine reports it as running."""
-
-
-@frozen
-class Ended:
-    """How the container's life ended.
-
-    exit_code:   the engine's word, None where it could not tell.
-    may_remove:  whether the engine answered: one that is away removes nothing.
-    """
-
-    outcome: Outcome | None
-    stopped_by: int
-    may_remove: bool
 
 
 class Supervisor:
@@ -109,8 +92,7 @@ class Supervisor:
         )
         self.stopper = Stopper(loop, state.container, state.stop, self._requests, kill_leader=self._kill_leader)
         self._reporter = Reporter(loop, state, self._requests, notifier)
-        self._relay = self._make_relay()
-        self._input = Input(loop, state.output.stdin_fd) if state.output.stdin_fd != NO_FD else None
+        self._streams = Streams(loop, state.output, on_finished=self.on_output_finished)
         self._late = self._make_late_processes()
         self._exit_wait = ExitWait(loop, state.container.name, on_exit=self.on_exit, on_lost=self.on_exit_lost)
         self._recovery = Recovery(loop, state.engine)
@@ -133,7 +115,7 @@ class Supervisor:
             self._early_until = self._loop.now() + EARLY_SEC
         self._loop.watch(self._signals.fileno(), select.POLLIN, self.on_signals)
         self._watch_container()
-        self._follow_output(self.state.output)
+        self._streams.begin()
         self._reporter.begin()
         # Signals that came while the container was started.
         self.on_signals()
@@ -152,27 +134,22 @@ class Supervisor:
         self._reporter.drain()
         self._reporter.close()
         self._main_pid.close()
-        for part in (self._relay, self._input, self._late):
-            if part is not None:
-                part.close()
+        self._streams.close()
+        if self._late is not None:
+            self._late.close()
 
     def snapshot(self) -> ServiceState:
         """Return the state with how far everything has come; complete where is_idle."""
         notify, health = self._reporter.snapshot()
         notify = replace(notify, leader_is_main=self._main_pid.is_leader)
-        output = self.state.output
-        if self._relay is not None and output.fd != NO_FD:
-            output = replace(output, position=self._relay.position)
         exit_wait = self._exit_wait.state
-        return replace(self.state, notify=notify, health=health, output=output, exit_wait=exit_wait)
+        return replace(self.state, notify=notify, health=health, output=self._streams.snapshot(), exit_wait=exit_wait)
 
     @property
     def is_idle(self) -> bool:
         """Whether the container runs, and nothing is under way that a snapshot does not have."""
-        is_behind = self._relay is not None and (self._relay.is_behind or self._relay.finished)
-        is_behind = is_behind or (self._input is not None and self._input.is_behind)
         is_busy = self._exit_wait.is_busy or self._requests.are_open or bool(self.stopper.stopped_by)
-        return self.phase == life.RUNNING and not (is_behind or is_busy or self._timers)
+        return self.phase == life.RUNNING and self._streams.is_idle and not (is_busy or self._timers)
 
     # Events.
 
@@ -235,10 +212,7 @@ class Supervisor:
     def on_found(self, found: Found) -> None:
         """Take what was found once the old output is written: the new one is read from behind it."""
         self._recovery.keep(found)
-        if self._relay is None:
-            self._fire_found()
-        else:
-            self._relay.when_flushed(self._fire_found)
+        self._streams.when_flushed(self._fire_found)
 
     def _fire_found(self) -> None:
         found = self._recovery.found
@@ -285,12 +259,10 @@ class Supervisor:
         self._exit_wait.close()
         self._reporter.pause()
         self._requests.close()
-        relay = self._relay
-        if relay is not None:
-            relay.stop_reading()
+        self._streams.stop_reading()
         self._recovery.look(
             self.state.container,
-            None if relay is None else lambda: relay.position.recent,
+            self._streams.recent,
             is_restart=self.phase == life.REJOINING,
             on_found=self.on_found,
             on_nothing=self.on_nothing_found,
@@ -322,12 +294,12 @@ class Supervisor:
         self._fire_if_drained()
 
     def give_up_output(self) -> None:
-        if self._relay is not None and not self._relay.finished:
+        if not self._streams.has_ended:
             log.warning(
                 f"dropped the last output of container '{self.state.container.name}': its reader did not take it"
                 f" within {DRAIN_TIMEOUT_SEC} s"
             )
-            self._relay.give_up()
+            self._streams.give_up()
 
     def judge(self) -> None:
         assert self._exit_code is not None
@@ -362,7 +334,7 @@ class Supervisor:
     # What the effects are made of.
 
     def _fire_if_drained(self) -> None:
-        if self.phase != life.DRAINING or not (self._relay is None or self._relay.finished):
+        if self.phase != life.DRAINING or not self._streams.has_ended:
             return
         is_final = self.stopper.stopped_by and (self._exit_code != KILLED or self.stopper.killed)
         self.fire(life.DRAINED_FINAL if is_final else life.DRAINED_OPEN)
@@ -389,15 +361,8 @@ class Supervisor:
 
     def _take_output(self, found: Found) -> None:
         """Read the output that recovery has found, instead of what there was."""
-        close_fd(self.state.output.fd)
-        position = self._relay.position if self._relay is not None else self.state.output.position
-        position = replace(position, frame=multiplex.BEGINNING, early=found.early, is_log=found.is_log)
-        self.state = replace(self.state, output=replace(self.state.output, fd=found.output_fd, position=position))
-        self._follow_output(self.state.output)
-
-    def _follow_output(self, output: OutputState) -> None:
-        if self._relay is not None and output.fd != NO_FD:
-            self._relay.follow(output.fd, output.position, framed=output.framed)
+        self._streams.switch(found.output_fd, found.early, is_log=found.is_log)
+        self.state = replace(self.state, output=self._streams.state)
 
     def _watch_container(self) -> None:
         """The exit first: a container that ended meanwhile has both."""
@@ -413,12 +378,6 @@ class Supervisor:
                 pidfd.kill(self.state.container.pidfd)
             except OSError as error:
                 log.debug(f"cannot kill the container's first process: {error.strerror}")
-
-    def _make_relay(self) -> Relay | None:
-        output = self.state.output
-        if output.sinks.stdout_fd == NO_FD:
-            return None
-        return Relay(self._loop, make_sinks(self._loop, output), on_finished=self.on_output_finished)
 
     def _make_late_processes(self) -> LateProcesses | None:
         moved = self.state.adoption.moved

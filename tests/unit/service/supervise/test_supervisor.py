@@ -17,7 +17,7 @@ from systemd_docker.kernel.fd import NO_FD, Fd
 from systemd_docker.kernel.loop import Loop
 from systemd_docker.kernel.signals import Signals
 from systemd_docker.service.container_state import ContainerState
-from systemd_docker.service.exit_status import Outcome
+from systemd_docker.service.exit_status import Ended, Outcome
 from systemd_docker.service.exit_wait import ExitWaitState
 from systemd_docker.service.notifications.state import HealthState, NotifyState
 from systemd_docker.service.recovery.judgement import RESTART_GRACE_SEC
@@ -32,7 +32,6 @@ from systemd_docker.service.supervise.supervisor import (
     RETURN_TIMEOUT_SEC,
     SILENCE_SEC,
     STOPPED_RETURN_TIMEOUT_SEC,
-    Ended,
     Supervisor,
 )
 from systemd_docker.unit import read_unit
