@@ -28,7 +28,7 @@ FREEZE_ENGINE = "systemctl kill --kill-whom=main -s STOP docker"
 THAW_ENGINE = "systemctl kill --kill-whom=main -s CONT docker"
 WRAPPER_IS_MAIN = "--main-pid=wrapper"
 
-AWAY = ("has not said how", "timed out after", "cannot reach the engine", "the engine went away")
+AWAY = ("no exit status for container", "timed out after", "cannot reach the engine", "the engine went away")
 """Log lines about an engine that is away while the unit stops."""
 
 ILL = "--rm --name web --tmpfs /run --health-cmd '[ ! -e /run/ill ]' --health-interval 1s --health-retries 1"
@@ -95,7 +95,7 @@ FROM_OUTSIDE = (
           "new"),
     Fault("docker update", "docker update --cpu-shares 512 web", "active/success", "same"),
     Fault("unhealthy, --health-on-failure=none", f"{FALL_ILL}; until docker ps | grep -q unhealthy; do sleep 0.2;"
-          " done", "active/success", "same", options=ILL, says="is unhealthy, ignoring"),
+          " done", "active/success", "same", options=ILL, says="is unhealthy"),
     Fault("unhealthy, --health-on-failure=restart", FALL_ILL, "active/success", "restarted", options=ILL,
           own="--health-on-failure=restart", says="is unhealthy, restarting it"),
     Fault("unhealthy, --health-on-failure=kill, Restart=on-failure", FALL_ILL, "active/success", "new", options=ILL,
@@ -138,7 +138,7 @@ ITS_OUTPUT = (
           before="mkfifo /run/reader; systemd-run --quiet --unit=reader sh -c 'exec cat /run/reader'",
           after="systemctl stop reader; rm /run/reader", stop_post="", is_logged=False,
           service=("StandardOutput=file:/run/reader", "StandardError=journal"),
-          says="nobody takes the container's standard output any more"),
+          says="cannot write the container's standard output, discarding it from now on"),
 )  # fmt: skip
 
 THE_ENGINE = (
@@ -147,7 +147,7 @@ THE_ENGINE = (
           service=AGAIN),
     Fault("SIGKILL to dockerd, Restart=always", KILL_ENGINE, "active/success", "new", service=AGAIN),
     Fault("SIGKILL to containerd", "systemctl kill --kill-whom=main -s KILL containerd", "active/success", "same",
-          tolerates=("has not said how",)),
+          tolerates=("no exit status for container",)),
     Fault("SIGKILL to the container's shim", "pkill -KILL -f [c]ontainerd-shim", "failed/signal", "gone"),
     Fault("SIGKILL to the container's shim, Restart=on-failure", "pkill -KILL -f [c]ontainerd-shim",
           "active/success", "new", service=ON_FAILURE),
@@ -156,7 +156,7 @@ THE_ENGINE = (
           f" sleep 12; {THAW_ENGINE}", "failed/signal", "gone"),
     Fault("SIGSTOP to dockerd, systemctl stop", f"{FREEZE_ENGINE}; systemctl stop web; {THAW_ENGINE}",
           "inactive/success", "stopped", stop_post="", service=("TimeoutStopSec=8",),
-          tolerates=("has not said how",)),
+          tolerates=("no exit status for container",)),
 )  # fmt: skip
 
 RETURN_TO_SOCKET = "mv /run/away.sock /run/docker.sock"
@@ -246,14 +246,14 @@ LIVE_RESTORE = (
           "same", own=WRAPPER_IS_MAIN, live_restore=True),
     Fault("SIGKILL to dockerd, live-restore", KILL_ENGINE, "active/success", "same", live_restore=True),
     Fault("SIGKILL to containerd, live-restore", "systemctl kill --kill-whom=main -s KILL containerd",
-          "active/success", "same", live_restore=True, tolerates=("has not said how",)),
+          "active/success", "same", live_restore=True, tolerates=("no exit status for container",)),
     Fault("SIGKILL to the container's shim, live-restore", "pkill -KILL -f [c]ontainerd-shim", "failed/signal",
           "gone", live_restore=True),
     Fault("systemctl restart docker, live-restore, then systemctl stop",
           "systemctl restart docker; systemctl stop web", "inactive/success", "gone", live_restore=True),
     Fault("systemctl stop docker, systemctl stop, systemctl start docker; live-restore",
           f"{STOP_ENGINE}; systemctl stop web; {START_ENGINE}", "inactive/success", "stopped", live_restore=True,
-          stop_post="", tolerates=("has not said how", "cannot reach the engine")),
+          stop_post="", tolerates=("no exit status for container", "cannot reach the engine")),
     Fault("systemctl stop docker, the payload dies, systemctl start docker; live-restore",
           f"{STOP_ENGINE}; kill -KILL $LEADER; sleep 1; {START_ENGINE}", "failed/signal", "gone", live_restore=True),
     Fault("docker restart after systemctl restart docker, live-restore",

@@ -205,7 +205,7 @@ def test_an_old_engine_uses_the_runtime_that_its_configuration_lists(machine: Ma
 @pytest.mark.machines(Spec("bookworm", "systemd"))
 def test_what_the_engine_refuses_is_done_in_the_next_way(machine: Machine) -> None:
     with_runtime(machine, "/usr/bin/runc")
-    machine.expect_journal(r"invalid slice name.*, ignoring: going on with adoption move")
+    machine.expect_journal(r"invalid slice name.*; trying adoption move instead")
     machine.install_unit("web.service", unit(TRAP))
     machine.run("systemctl start web")
 

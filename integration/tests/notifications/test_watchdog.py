@@ -50,7 +50,7 @@ def test_a_frozen_container_is_killed_and_started_again(
     machine: Machine, own: str, options: str, command: str
 ) -> None:
     machine.install_unit("web.service", watched(command, own=own, options=options))
-    machine.tolerate_journal("container 'web' is unhealthy, ignoring")
+    machine.tolerate_journal("container 'web' is unhealthy")
     machine.run("systemctl start web")
     before = leader(machine)
     begun_usec = int(machine.show("web", "ActiveEnterTimestampMonotonic"))
@@ -129,7 +129,7 @@ def test_an_unhealthy_container_is_the_watchdogs(machine: Machine) -> None:
     machine.install_unit(
         "web.service", watched("touch /well; exec sleep 600", own="--watchdog=health", options=HEALTHCHECK)
     )
-    machine.expect_journal("container 'web' is unhealthy, ignoring")
+    machine.expect_journal("container 'web' is unhealthy")
     machine.run("systemctl start web")
 
     machine.run("docker exec web rm /well")
@@ -140,7 +140,9 @@ def test_an_unhealthy_container_is_the_watchdogs(machine: Machine) -> None:
 def test_a_healthcheck_that_runs_too_seldom_gets_a_warning(machine: Machine) -> None:
     options = "--health-cmd true --health-interval 1m"
     machine.install_unit("web.service", watched("exec sleep 600", own="--watchdog=health", options=options))
-    machine.expect_journal(r"the healthcheck runs every 60 s, which is too seldom for WatchdogSec=3, ignoring")
+    machine.expect_journal(
+        r"the healthcheck runs every 60 s, which is too seldom for WatchdogSec=3: systemd will abort the service"
+    )
 
     machine.run("systemctl start web")
 

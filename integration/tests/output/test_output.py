@@ -146,7 +146,9 @@ def test_a_slow_reader_slows_the_payload_and_costs_no_memory(machine: Machine, m
 
 def test_with_drop_the_payload_never_waits_and_the_loss_is_logged(machine: Machine) -> None:
     slow_unit(machine, "seq 1 2000000; touch /done; sleep 1000", own="--log-overflow=drop")
-    machine.expect_journal(r"\d+ lines \(\d+ bytes\) of the container's standard output were dropped")
+    machine.expect_journal(
+        r"dropped \d+ lines \(\d+ bytes\) of the container's standard output: its reader is too slow"
+    )
     machine.run("systemctl start web")
     reader = machine.show("reader", "MainPID")
 

@@ -17,11 +17,11 @@ pytestmark = pytest.mark.integration
 BAD = [
     # own options, docker-run's words, what the line says, what the hint says
     ("", "run --bogus busybox:musl true", "unknown flag: --bogus", "systemd-docker run --help"),
-    ("", "run", "requires at least 1 argument", ""),
+    ("", "run", "'systemd-docker run' needs an image", ""),
     ("", "run --rm nosuch:image true", "cannot pull image 'nosuch:image'", ""),
     ("", "run --rm --pull=never nosuch:image true", "No such image: nosuch:image", "docker pull"),
     ("", "run --restart=always busybox:musl true", "--restart=always", "Restart="),
-    ("", "run --rm --memory=lots busybox:musl true", "invalid size: 'lots'", ""),
+    ("", "run --rm --memory=lots busybox:musl true", 'invalid argument "lots" for --memory: not a size', ""),
     ("", "frobnicate", "unknown subcommand: 'frobnicate'", "run"),
     ("--adopt=sideways", "run busybox:musl true", "sideways", ""),
     ("", "run --rm --volume relative/dir:/x busybox:musl true", "relative/dir", ""),

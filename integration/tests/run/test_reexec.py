@@ -29,20 +29,19 @@ def test_systemd_docker_is_small_after_re_execution(machine: Machine) -> None:
     assert machine.run(f"ls /proc/{pid}/task") == pid
 
 
-def test_after_a_forwarded_signal_systemd_docker_executes_itself_again(machine: Machine, journal: Journal) -> None:
+def test_systemd_docker_executes_itself_again_once(machine: Machine, journal: Journal) -> None:
+    """What is on disk later may be another version's."""
     command = "trap 'echo reloaded' HUP; trap 'exit 0' TERM; while true; do sleep 60 & wait $!; done"
     machine.install_unit("web.service", unit(command, service=("KillMode=mixed",)))
     machine.run("systemctl start web")
     pid = resting(machine)
     # The kernel gives each executed image random bytes of its own; getauxval(3), AT_RANDOM.
-    images = [machine.run(f"md5sum </proc/{pid}/auxv")]
+    image = machine.run(f"md5sum </proc/{pid}/auxv")
 
-    for count in (1, 2):
-        machine.run("systemctl kill --signal=HUP --kill-whom=main web")
+    machine.run("systemctl kill --signal=HUP --kill-whom=main web")
 
-        poll(lambda count=count: journal.lines("web", "web").count("reloaded") == count, what="the payload's answer")  # type: ignore[misc]
-        poll(lambda: machine.run(f"md5sum </proc/{pid}/auxv") not in images, what="another image")
-        images.append(machine.run(f"md5sum </proc/{resting(machine)}/auxv"))
+    poll(lambda: journal.lines("web", "web").count("reloaded") == 1, what="the payload's answer")
+    assert machine.run(f"md5sum </proc/{pid}/auxv") == image
     assert machine.run("systemctl stop web; systemctl show -P Result web") == "success"
 
 
