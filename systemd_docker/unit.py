@@ -78,12 +78,12 @@ class UnitContext:
 
     @property
     def is_hidden(self) -> bool:
-        """Whether only systemd can tell which unit this is: the process has a cgroup namespace of its own."""
+        """Return whether only systemd can tell which unit this is: the process has a cgroup namespace of its own."""
         return self.cgroup is not None and not self.name
 
     @property
     def is_in_namespace(self) -> bool:
-        """Whether this process cannot reach cgroups outside of the unit, the engine's for one."""
+        """Return whether this process cannot reach cgroups outside of the unit, the engine's for one."""
         return bool(self.control_group)
 
     @property
@@ -93,12 +93,12 @@ class UnitContext:
 
     @property
     def can_sweep(self) -> bool:
-        """Whether this process can reach the unit's own cgroup, and not only the subgroup that it is in."""
+        """Return whether this process can reach the unit's own cgroup, and not only the subgroup that it is in."""
         return self.cgroup is not None and not self.cgroup.path.endswith("/..")
 
     @property
     def is_plain(self) -> bool:
-        """Whether the create request is to be docker's and nothing else; for comparing the two."""
+        """Return whether the create request is to be docker's and nothing else; for comparing the two."""
         return self.environ.get("SYSTEMD_DOCKER_PLAIN") == "1"
 
     @property

@@ -1,4 +1,4 @@
-"""What `systemd-docker install-system` installs: every file's path, content and mode."""
+"""The files that `systemd-docker install-system` installs: every file's path, content and mode."""
 
 from __future__ import annotations
 

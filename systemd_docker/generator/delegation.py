@@ -58,7 +58,8 @@ def drop_in(unit: unit_file.UnitFile, systemd_version: int) -> str:
 
 
 def runs_container(unit: unit_file.UnitFile) -> bool:
-    """Whether an ExecStart= in force is `systemd-docker … run …`, by itself, behind a launcher or in a shell line."""
+    """Return whether an ExecStart= in force is `systemd-docker … run …`, by itself, behind a launcher or in a shell
+    line."""
     return any(_is_run(words) for value in unit.listed("Service", "ExecStart") for words in _commands(value))
 
 

@@ -118,7 +118,8 @@ def _levels(names: Iterable[str]) -> Iterator[str]:
 
 
 class Contents:
-    """What files hold; each is read once. A file that cannot be read is empty, as it is to the service manager."""
+    """The contents of files; each is read once. A file that cannot be read is empty, as it is to the service
+    manager."""
 
     def __init__(self) -> None:
         self._read: dict[str, bytes] = {}

@@ -51,7 +51,7 @@ class Cgroup:
         return Cgroup(self.mount, f"{self.path.rstrip('/')}/{name}")
 
     def contains(self, path: str) -> bool:
-        """Whether path, from /proc/PID/cgroup, is this cgroup or one below it.
+        """Return whether path, from /proc/PID/cgroup, is this cgroup or one below it.
 
         Cgroups outside of a reader's cgroup namespace read as "/../docker.service"; cgroup_namespaces(7).
         """
@@ -116,7 +116,7 @@ class Cgroup:
         return True
 
     def is_delegated(self) -> bool:
-        """Whether systemd leaves the inside of this cgroup to the unit.
+        """Return whether systemd leaves the inside of this cgroup to the unit.
 
         systemd marks delegated cgroups with an extended attribute: trusted.delegate, which only root sees; since 252
         user.delegate as well. See Delegate= in systemd.resource-control(5) and xattr(7).

@@ -45,7 +45,7 @@ class Loop:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is watched and no timer is set: every owner has closed."""
+        """Return whether nothing is watched and no timer is set: every owner has closed."""
         return not (self._handlers or self._timers)
 
     def watch(self, fd: int, events: int, handler: Handler) -> None:

@@ -81,7 +81,7 @@ class Signals:
         return self._reader
 
     def has_caught(self) -> bool:
-        """Whether read() would give one."""
+        """Return whether read() would give one."""
         poll = select.poll()
         poll.register(self._reader, select.POLLIN)
         return bool(self._pending or poll.poll(0))

@@ -204,7 +204,8 @@ def with_adoption(body: JsonObject, adoption: AdoptionPlan) -> JsonObject:
 
 
 def is_parent_refusal(message: str) -> bool:
-    """Whether an engine's error says that it cannot make the container as "parent" asks; another way may do."""
+    """Return whether an engine's error says that it cannot make the container as "parent" asks; another way may
+    do."""
     return any(words in message for words in PARENT_REFUSALS)
 
 

@@ -1,4 +1,4 @@
-"""What this invocation is going to do, decided before anything is done: options + unit + engine facts -> LaunchPlan.
+"""The plan of one start, decided before anything is done: options + unit + engine facts -> LaunchPlan.
 
 Pure: no function here asks the engine, the kernel or the service manager anything, so `--dry-run` shows the truth.
 """
@@ -225,12 +225,12 @@ def undo_sec(properties: UnitProperties) -> float:
 
 
 def shares_manager_signals(adoption: AdoptionPlan, properties: UnitProperties) -> bool:
-    """Whether what the service manager sends to the unit reaches the payload by itself."""
+    """Return whether what the service manager sends to the unit reaches the payload by itself."""
     return adoption.strategy != "none" and not adoption.is_foreign and properties.kill_mode == "control-group"
 
 
 def manager_signals_payload(adoption: AdoptionPlan, properties: UnitProperties, stop_signal: str) -> bool:
-    """Whether `systemctl stop` by itself sends the payload what the container wants to be stopped with."""
+    """Return whether `systemctl stop` by itself sends the payload what the container wants to be stopped with."""
     return shares_manager_signals(adoption, properties) and signal_number(stop_signal) == properties.kill_signal
 
 

@@ -45,7 +45,7 @@ class Mount:
 
 @frozen
 class ReadOnlySource:
-    """What a read-only mount shows to the container, looked up on this host.
+    """The mounts that a read-only mount shows to the container, looked up on this host.
 
     name:    as the command line has it.
     paths:   where it is, symbolic links resolved; the mounts below these paths come along.
@@ -130,7 +130,7 @@ def writable_cgroup_tree(body: JsonObject, mountinfo_text: str) -> str:
 
 
 def keeps_namespaces_apart(mountinfo_text: str) -> bool:
-    """Whether the kernel lets no process leave the cgroups of its cgroup namespace, whatever it can write to.
+    """Return whether the kernel lets no process leave the cgroups of its cgroup namespace, whatever it can write to.
 
     cgroup-v2.rst, "Mounting": nsdelegate. systemd mounts cgroup v2 with it; v1 knows no such thing.
     """

@@ -87,12 +87,12 @@ def owner_of(evidence: Evidence) -> Owner | None:
 
 
 def is_owned(evidence: Evidence, unit: UnitContext) -> bool:
-    """Whether the container was created for this unit."""
+    """Return whether the container was created for this unit."""
     return owner_of(evidence) == Owner(unit.name, unit.user)
 
 
 def is_of_invocation(labels: Mapping[str, JsonValue], unit: UnitContext) -> bool:
-    """Whether this start of the unit has created the container, which is known to be the unit's."""
+    """Return whether this start of the unit has created the container, which is known to be the unit's."""
     return bool(unit.invocation_id) and _label(labels, INVOCATION_LABEL) == unit.invocation_id
 
 

@@ -20,7 +20,7 @@ STREAM_SOCKET = "/run/systemd/journal/stdout"
 
 
 def is_stream(fd: int, journal_stream: str) -> bool:
-    """Whether fd is the connection to the journal that $JOURNAL_STREAM names; systemd.exec(5).
+    """Return whether fd is the connection to the journal that $JOURNAL_STREAM names; systemd.exec(5).
 
     journal_stream: "DEVICE:INODE" in decimal, or "".
     """

@@ -109,7 +109,7 @@ class Notifier:
 
 @frozen
 class Message:
-    """What one payload process sent.
+    """The message of one payload process.
 
     fds: ours now; the receiver of the message closes them.
     pid: the sender's, as we see it; 0 where the kernel cannot say.

@@ -88,7 +88,7 @@ class UnitProperties:
 
     @property
     def is_live(self) -> bool:
-        """Whether the unit may need its container; a unit that systemd did not report on may."""
+        """Return whether the unit may need its container; a unit that systemd did not report on may."""
         return self.active_state not in DEAD_STATES
 
 

@@ -64,7 +64,8 @@ def _terminal_size() -> tuple[int, int] | None:
 
 
 def _is_stdin_usable() -> bool:
-    """Whether standard input can be read: systemd gives a unit /dev/null unless StandardInput= names another."""
+    """Return whether standard input can be read: systemd gives a unit /dev/null unless StandardInput= names
+    another."""
     try:
         status = os.fstat(0)
     except OSError:

@@ -110,7 +110,7 @@ class EngineRequests:
 
     @property
     def are_open(self) -> bool:
-        """Whether an answer is still to come."""
+        """Return whether an answer is still to come."""
         return bool(self._open)
 
     def send(

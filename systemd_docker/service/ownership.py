@@ -40,7 +40,7 @@ def owner_of(engine: Engine, facts: ContainerFacts) -> Owner | None:
 
 
 def is_dead_or_gone(engine: Engine, unit: UnitContext, container_id: str) -> bool:
-    """Whether no program needs a container: it was removed, or it is the unit's own and does not run.
+    """Return whether no program needs a container: it was removed, or it is the unit's own and does not run.
 
     One that an earlier start of the unit has left running counts as dead: this start ends it, or goes on with it.
     """

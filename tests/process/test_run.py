@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from systemd_docker.service.supervise.supervisor import EARLY_SEC
+from systemd_docker.service.supervise.limits import EARLY_SEC
 from tests.fakes.containers import RUNS, STDERR, STDOUT, Script
 from tests.fakes.engine import FakeEngine
 from tests.fakes.images import Pull

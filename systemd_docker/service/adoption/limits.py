@@ -121,5 +121,5 @@ def _stricter(attribute: str, first: str, second: str) -> str:
 
 
 def _are_ceilings(attribute: str, *values: str) -> bool:
-    """Whether the lower of these values is the stricter one."""
+    """Return whether the lower of these values is the stricter one."""
     return attribute in CEILINGS and all(value.isdecimal() for value in values)

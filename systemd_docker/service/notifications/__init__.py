@@ -1,1 +1,1 @@
-"""What systemd is told while the container runs: main PID, readiness, status, watchdog."""
+"""Tell systemd about the running container: main PID, readiness, status, watchdog."""

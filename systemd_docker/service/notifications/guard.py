@@ -1,4 +1,4 @@
-"""Who tells the service manager that this process was killed, while the payload's leader is the main process.
+"""Tell systemd that systemd-docker was killed, while the payload's leader is the main process.
 
 systemd watches its children. A main process that is not one it looks at only when the unit's cgroup is empty, and
 who else dies in there it does not mind: a SIGKILL to us, or a crash, would leave a unit that is active, whose output

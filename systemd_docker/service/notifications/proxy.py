@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BUDGET = 4096
 PASSED_COST, DROPPED_COST = 16, 1
-"""What messages may cost within WINDOW_SEC: 256 that are passed on, 4096 that are not. A container that sends more
+"""The cost of messages within WINDOW_SEC: 256 that are passed on, 4096 that are not. A container that sends more
 waits, as for a service manager that is busy."""
 
 WINDOW_SEC = 1
@@ -44,7 +44,7 @@ MAX_NAME_BYTES = 255
 
 @frozen
 class Budget:
-    """What messages may cost within window_sec."""
+    """The cost of messages within window_sec."""
 
     cost: int = BUDGET
     window_sec: float = WINDOW_SEC

@@ -1,4 +1,4 @@
-"""What systemd knows of the running container, as handed over when systemd-docker re-executes itself."""
+"""The part of a running container that systemd knows, as handed over when systemd-docker re-executes itself."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class RecordSink:
 
     @property
     def state(self) -> LineState:
-        """What another sink goes on from."""
+        """The state that another sink continues from."""
         return self._begun, self._parts, self._id, self._begun_priority
 
     def write(self, buffers: list[memoryview]) -> int:
@@ -89,7 +89,7 @@ class RecordSink:
 
 
 def fields_of(container_id: str, name: str, image: str) -> bytes:
-    """What every record of a container says of it, named as by Docker's journald driver."""
+    """Return the fields of every record of a container, named as by Docker's journald driver."""
     fields = {
         "CONTAINER_ID": container_id[:12],
         "CONTAINER_ID_FULL": container_id,

@@ -80,7 +80,7 @@ class Relay:
 
     @property
     def is_behind(self) -> bool:
-        """Whether a sink has not taken all yet, or has not reported what it dropped."""
+        """Return whether a sink has not taken all yet, or has not reported what it dropped."""
         return bool(self._pieces) or any(sink.is_behind for sink in self._sinks.values())
 
     def when_flushed(self, action: Callable[[], None]) -> None:

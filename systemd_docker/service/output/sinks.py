@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
         @property
         def is_behind(self) -> bool:
-            """Whether something is held, or was dropped and not reported yet."""
+            """Return whether something is held, or was dropped and not reported yet."""
 
         @property
         def state(self) -> LineState:

@@ -34,12 +34,12 @@ class Streams:
 
     @property
     def has_ended(self) -> bool:
-        """Whether no output is to come, nor to be written."""
+        """Return whether no output is to come, nor to be written."""
         return self._relay is None or self._relay.finished
 
     @property
     def is_idle(self) -> bool:
-        """Whether everything that has come is written, and more may come."""
+        """Return whether everything that has come is written, and more may come."""
         is_behind = self._relay is not None and (self._relay.is_behind or self._relay.finished)
         return not (is_behind or (self._input is not None and self._input.is_behind))
 

@@ -116,7 +116,7 @@ def _in_use(plan: LaunchPlan, taken: ContainerFacts, owner: str) -> Error:
 
 
 def _is_live(engine: Engine, owner: Owner, unit: UnitContext) -> bool:
-    """Whether another unit needs its container. A unit that systemd does not report on may."""
+    """Return whether another unit needs its container. A unit that systemd does not report on may."""
     if owner.user != unit.user:
         # Another manager's, which only its own user may ask.
         return True

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Start:
-    """What a start began with, and has planned. begin_nsec: when it began, since the epoch."""
+    """The beginning of a start, and its plan. begin_nsec: when it began, since the epoch."""
 
     own: OwnOptions
     unit: UnitContext

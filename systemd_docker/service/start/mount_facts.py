@@ -1,4 +1,4 @@
-"""What the read-only mounts of a planned container show on this host, looked up before the plan is made.
+"""Look up the read-only mounts of a planned container on this host, before the plan is made.
 
 Since version 25 the engine makes a read-only mount read-only with all mounts below it, but only where it knows that
 the runtime can. plan.adoption needs to know whether there are any such mounts.

@@ -26,7 +26,7 @@ REMOVAL_TIMEOUT_SEC = 120
 
 @frozen
 class CleanUp:
-    """What goes with the container.
+    """The leftovers of one container.
 
     removes:            whether the container itself is removed.
     pid_file:           where the leader's PID is written, "" for nowhere.

@@ -24,6 +24,7 @@ from systemd_docker.service.output.streams import Streams
 from systemd_docker.service.recovery.judgement import KILLED, Verdict
 from systemd_docker.service.recovery.recovery import Recovery
 from systemd_docker.service.supervise import lifecycle as life
+from systemd_docker.service.supervise import limits
 from systemd_docker.service.supervise.reexec import REEXEC_AFTER_SEC
 from systemd_docker.service.supervise.restarted import take_up
 from systemd_docker.service.supervise.stopper import Stopper
@@ -37,29 +38,6 @@ if TYPE_CHECKING:
     from systemd_docker.service.recovery.reattach import Found
     from systemd_docker.service.supervise.state import ServiceState
     from systemd_docker.unit import UnitContext
-
-DRAIN_TIMEOUT_SEC = 10
-"""How long the last output may take when the container has ended: its reader is slower than any known one, or
-stuck."""
-
-SILENCE_SEC = 10
-"""How long an engine may take to notice that a leader is dead; then it counts as lost."""
-
-LAST_SILENCE_SEC = 0.5
-"""The least that an engine has for its answer when the unit's time to stop is over."""
-
-OUTPUT_END_SEC = 2
-"""Between the end of the output and the engine's answer; a longer gap means that it was another run's end."""
-
-RETURN_TIMEOUT_SEC = 60
-"""How long the engine may take to come back and tell how a dead container ended. Until then a restart of the unit
-would only find that there is no engine."""
-
-STOPPED_RETURN_TIMEOUT_SEC = 5
-"""The same for a container that was to stop: how it ended matters less than that the stop comes to its end."""
-
-EARLY_SEC = 1
-"""How long, on a busy host, the runtime may take to execute the payload when the engine reports it as running."""
 
 
 class Supervisor:
@@ -112,7 +90,7 @@ class Supervisor:
     def begin(self, *, is_new: bool) -> None:
         """Watch everything from now on."""
         if is_new:
-            self._early_until = self._loop.now() + EARLY_SEC
+            self._early_until = self._loop.now() + limits.EARLY_SEC
         self._loop.watch(self._signals.fileno(), select.POLLIN, self.on_signals)
         self._watch_container()
         self._streams.begin()
@@ -147,7 +125,7 @@ class Supervisor:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the container runs, and nothing is under way that a snapshot does not have."""
+        """Return whether the container runs, and nothing is under way that a snapshot does not have."""
         is_busy = self._exit_wait.is_busy or self._requests.are_open or bool(self.stopper.stopped_by)
         return self.phase == life.RUNNING and self._streams.is_idle and not (is_busy or self._timers)
 
@@ -248,11 +226,12 @@ class Supervisor:
         self._main_pid.take_back(STOPPING=1)
 
     def await_answer(self) -> None:
-        longest_sec = min(SILENCE_SEC, self.state.stop.budget_sec)
-        self._after(self.stopper.left_sec(longest_sec, at_least_sec=LAST_SILENCE_SEC), life.ANSWER_OVERDUE)
+        longest_sec = min(limits.SILENCE_SEC, self.state.stop.budget_sec)
+        left_sec = self.stopper.left_sec(longest_sec, at_least_sec=limits.LAST_SILENCE_SEC)
+        self._after(left_sec, life.ANSWER_OVERDUE)
 
     def await_answer_soon(self) -> None:
-        self._after(OUTPUT_END_SEC, life.ANSWER_OVERDUE)
+        self._after(limits.OUTPUT_END_SEC, life.ANSWER_OVERDUE)
 
     def recover(self) -> None:
         """Look for the container; nothing else is asked of the engine, nor read from it, meanwhile."""
@@ -269,9 +248,9 @@ class Supervisor:
         )
 
     def await_return(self) -> None:
-        limit_sec = STOPPED_RETURN_TIMEOUT_SEC if self.stopper.stopped_by else RETURN_TIMEOUT_SEC
+        limit_sec = limits.STOPPED_RETURN_TIMEOUT_SEC if self.stopper.stopped_by else limits.RETURN_TIMEOUT_SEC
         longest_sec = min(limit_sec, self.state.stop.budget_sec)
-        self._after(self.stopper.left_sec(longest_sec, at_least_sec=LAST_SILENCE_SEC), life.RETURN_OVERDUE)
+        self._after(self.stopper.left_sec(longest_sec, at_least_sec=limits.LAST_SILENCE_SEC), life.RETURN_OVERDUE)
 
     def resume(self) -> None:
         """The same leader runs: the engine was away, and the container was not."""
@@ -281,7 +260,7 @@ class Supervisor:
     def restart(self) -> None:
         """The container runs with another leader."""
         self._was_stopped_early = False
-        self._early_until = self._loop.now() + EARLY_SEC
+        self._early_until = self._loop.now() + limits.EARLY_SEC
         self._verdict = Verdict()
         self._take_found(restarted=True)
 
@@ -290,14 +269,16 @@ class Supervisor:
         if self._recovery.found is not None:
             self._take_output(self._recovery.take())
         self._recovery.stop()
-        self._after(self.stopper.left_sec(DRAIN_TIMEOUT_SEC, at_least_sec=LAST_SILENCE_SEC), life.DRAIN_OVERDUE)
+        self._after(
+            self.stopper.left_sec(limits.DRAIN_TIMEOUT_SEC, at_least_sec=limits.LAST_SILENCE_SEC), life.DRAIN_OVERDUE
+        )
         self._fire_if_drained()
 
     def give_up_output(self) -> None:
         if not self._streams.has_ended:
             log.warning(
                 f"dropped the last output of container '{self.state.container.name}': its reader did not take it"
-                f" within {DRAIN_TIMEOUT_SEC} s"
+                f" within {limits.DRAIN_TIMEOUT_SEC} s"
             )
             self._streams.give_up()
 

@@ -24,16 +24,16 @@ from systemd_docker.service.recovery.judgement import RESTART_GRACE_SEC
 from systemd_docker.service.recovery.reattach import SETTLING_PAUSE_SEC, Found
 from systemd_docker.service.supervise import lifecycle as life
 from systemd_docker.service.supervise import state as service_state
-from systemd_docker.service.supervise.reexec import REEXEC_AFTER_SEC
-from systemd_docker.service.supervise.state import ServiceState
-from systemd_docker.service.supervise.supervisor import (
+from systemd_docker.service.supervise.limits import (
     DRAIN_TIMEOUT_SEC,
     OUTPUT_END_SEC,
     RETURN_TIMEOUT_SEC,
     SILENCE_SEC,
     STOPPED_RETURN_TIMEOUT_SEC,
-    Supervisor,
 )
+from systemd_docker.service.supervise.reexec import REEXEC_AFTER_SEC
+from systemd_docker.service.supervise.state import ServiceState
+from systemd_docker.service.supervise.supervisor import Supervisor
 from systemd_docker.unit import read_unit
 from tests.fakes import state as fake_state
 from tests.fakes.clock import Clock, run_until
