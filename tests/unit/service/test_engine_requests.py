@@ -240,6 +240,8 @@ def test_an_engine_that_hangs_gets_no_more_than_so_many_requests(
     assert bench.send()
     bench.clock.turn(bench.loop, ANSWER_TIMEOUT_SEC)
     bench.wait_for_answers(MAX_OPEN + 1)
+    for release in releases:
+        release()
     assert bench.loop.is_empty
 
 
