@@ -59,7 +59,7 @@ class StopRequestedError(Exception):
 
 
 class Signals:
-    """Owns the pipe and the handlers until close().
+    """Owns the pipe and the handlers until close(), which restores the handlers that were there before.
 
     patience_sec: how long a wait() may go on after a signal to stop.
     """
@@ -71,9 +71,10 @@ class Signals:
         self.patience_sec = 0.0
         self._give_up = _NEVER
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._before = {signo: signal.getsignal(signo) for signo in (*HANDLED, signal.SIGPIPE)}
         for signo in HANDLED:
             signal.signal(signo, _ignore)
-        # A reader of our output that went away is an error of write(2), not our end.
+        # A reader of the output that went away is an error of write(2), and not this process's end.
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
@@ -124,8 +125,8 @@ class Signals:
 
     def close(self) -> None:
         signal.set_wakeup_fd(-1)
-        for signo in (*HANDLED, signal.SIGPIPE):
-            signal.signal(signo, signal.SIG_DFL)
+        for signo, handler in self._before.items():
+            signal.signal(signo, handler)
         os.close(self._reader)
         os.close(self._writer)
 

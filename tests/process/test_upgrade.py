@@ -18,7 +18,7 @@ from systemd_docker.commands import installed_files, program_archive
 from tests.fakes.containers import RUNS
 from tests.fakes.engine import FakeEngine
 
-REST_TIMEOUT_SEC = 20
+REST_TIMEOUT_SEC = 25
 
 POLL_SEC = 0.02
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from systemd_docker.kernel.loop import Loop
-from systemd_docker.kernel.signals import Signals, StopRequestedError
+from systemd_docker.kernel.signals import HANDLED, Signals, StopRequestedError
 from tests.fakes.clock import Clock
 
 
@@ -97,12 +97,11 @@ def test_a_timer_that_sets_itself_again_is_due_once_a_period() -> None:
 
 @pytest.fixture
 def signals() -> Iterator[Signals]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGPIPE)}
+    before = {number: signal.getsignal(number) for number in (*HANDLED, signal.SIGPIPE)}
     caught = Signals()
     yield caught
     caught.close()
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    assert {number: signal.getsignal(number) for number in before} == before
 
 
 def test_signals_are_read_in_the_order_they_came(signals: Signals) -> None:

@@ -1,8 +1,7 @@
-"""A running service, and a signal disposition that is as before afterwards."""
+"""A running service."""
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def service(engine: FakeEngine, loop: Loop, clock: Clock, tmp_path: Path) -> Iterator[Service]:
     """A running service; afterwards the loop is empty, and no descriptor is left."""
-    before = {signo: signal.getsignal(signo) for signo in (signal.SIGINT, signal.SIGPIPE)}
     made = Service(engine, loop, clock, tmp_path, stop=STOP)
     yield made
     made.close()
-    for signo, handler in before.items():
-        signal.signal(signo, handler)
