@@ -168,8 +168,8 @@ def held_fd() -> int:
 def is_unchanged() -> bool:
     """Check whether the same program would run if this process executed itself again.
 
-    Asks for the directories of Python's library and of our dependencies, which other packages own, and for the
-    modules of a program that runs from a folder. None of them is read; what counts is which files there are.
+    Asks for Python's library and for DEPENDENCIES, which other packages own, and for the modules of a program that
+    runs from a folder. None of them is read; what counts is which files there are.
     """
     return _identities() == _at_start
 
@@ -207,7 +207,8 @@ def set_process_name() -> None:
 
 def _identities() -> list[tuple[int, ...]]:
     library = os.path.dirname(os.__file__)
-    paths = [library, *(f"{directory}/{name}" for directory in sys.path for name in DEPENDENCIES)]
+    # A package's file, because its directory changes when Python writes caches into it.
+    paths = [library, *(f"{directory}/{name}/__init__.py" for directory in sys.path for name in DEPENDENCIES)]
     identities = [_identity(path) for path in paths]
     if _fd == NOT_HELD:
         identities += _module_identities(os.path.dirname(__file__))

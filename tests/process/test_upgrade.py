@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,16 +48,22 @@ class Installed:
         self.launcher.write_text(text)
         self.launcher.chmod(0o755)
 
-    def start(self, engine: FakeEngine) -> subprocess.Popen[str]:
+    @contextlib.contextmanager
+    def started(self, engine: FakeEngine) -> Iterator[subprocess.Popen[str]]:
+        """Killed where a test fails before the process ends."""
         words = ["--adopt=none", "--log-level=warning", "run", "--rm", "--name", "web", "busybox:musl"]
-        return subprocess.Popen(
+        with subprocess.Popen(
             [self.launcher, *words],
             env={"PATH": os.environ["PATH"], "DOCKER_HOST": f"unix://{engine.path}"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def upgrade(self) -> None:
         """Install a version that nothing of the running one can be loaded from."""
@@ -87,16 +94,16 @@ def test_a_running_service_ends_as_if_nothing_had_happened(
 ) -> None:
     engine.script = RUNS
     installed = Installed(tmp_path, built)
-    process = installed.start(engine)
-    engine.wait_for_request("GET /containers/*/json")
-    if when == "at rest":
-        wait_until_executed_again(process)
+    with installed.started(engine) as process:
+        engine.wait_for_request("GET /containers/*/json")
+        if when == "at rest":
+            wait_until_executed_again(process)
 
-    assert callable(change)
-    change(installed)
-    wait_until_executed_again(process)
-    process.send_signal(signal.SIGTERM)
-    stdout, stderr = process.communicate(timeout=20)
+        assert callable(change)
+        change(installed)
+        wait_until_executed_again(process)
+        process.send_signal(signal.SIGTERM)
+        stdout, stderr = process.communicate(timeout=20)
 
     assert (process.returncode, stdout, stderr) == (-signal.SIGTERM, "", "")
     assert not engine.containers

@@ -262,6 +262,11 @@ def _add_module(folder: Path) -> None:
     (folder / "parts" / "another.py").touch()
 
 
+def _replace_dependency(folder: Path) -> None:
+    (folder / "new").touch()
+    (folder / "new").rename(folder / "__init__.py")
+
+
 CHANGES = [_edit, _replace, _remove_module, _add_module, shutil.rmtree]
 
 
@@ -288,13 +293,32 @@ def test_a_folder_that_got_caches_is_the_same_program(package: Package) -> None:
     assert running.process.end() == ""
 
 
-def test_a_dependency_that_was_replaced_is_not_the_same_program(package: Package) -> None:
-    dependency = package.folder.parent / "sdnotify"
-    dependency.mkdir()
+@pytest.fixture
+def dependency(package: Package) -> Path:
+    directory = package.folder.parent / "sdnotify"
+    directory.mkdir()
+    (directory / "__init__.py").touch()
+    return directory
+
+
+@pytest.mark.parametrize("change", [_replace_dependency, shutil.rmtree])
+def test_a_dependency_that_was_changed_is_not_the_same_program(
+    package: Package, dependency: Path, change: object
+) -> None:
     running = FromFolder(package)
     assert running.process.ask("unchanged") == "True"
 
-    dependency.rmdir()
+    assert callable(change)
+    change(dependency)
 
     assert running.process.ask("unchanged") == "False"
+    assert running.process.end() == ""
+
+
+def test_a_dependency_that_got_caches_is_the_same_program(package: Package, dependency: Path) -> None:
+    running = FromFolder(package)
+
+    (dependency / "__pycache__").mkdir()
+
+    assert running.process.ask("unchanged") == "True"
     assert running.process.end() == ""
