@@ -28,4 +28,4 @@ Modules that a running service imports avoid dataclasses, typing, pathlib, loggi
 unit stays in memory as long as its container runs. frozen and service.supervise.reexec have the figures.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,4 +1,4 @@
-"""The fault table and the adoption matrix are complete, and the manual prints them as they are."""
+"""The adoption matrix is complete, and the manual prints it as it is."""
 
 from __future__ import annotations
 
@@ -7,25 +7,12 @@ from pathlib import Path
 
 from integration.harness import root
 from integration.tables import matrix
-from integration.tables.fault import row
-from integration.tables.faults import ALL, COLUMNS, VM_FAULTS
 
 PAGES = Path(__file__).parents[2] / "systemd_docker/resources/man"
 
 
-def test_the_manual_prints_the_fault_table() -> None:
-    text = (PAGES / "systemd-docker-faults.7.md").read_text()
-
-    rows = [line for line in text.splitlines() if line.startswith("|")][2:]
-
-    assert [line.rsplit("|", 3)[0] + "|" for line in rows] == [row(fault) for fault in ALL]
-    for line, fault in zip(rows, ALL, strict=True):
-        seen = ["" if column == "bookworm" and fault in VM_FAULTS else fault.lines for column in COLUMNS]
-        assert [cell.strip() for cell in line.split("|")[-3:-1]] == seen, line
-
-
 def test_the_manual_prints_the_adoption_matrix() -> None:
-    assert "\n".join(matrix.table(matrix.CELLS)) in (PAGES / "systemd-docker.1.md").read_text()
+    assert "\n".join(matrix.table(matrix.CELLS)) in (PAGES / "systemd-docker-compatibility.7.md").read_text()
 
 
 def test_no_cell_of_the_adoption_matrix_is_missing() -> None:

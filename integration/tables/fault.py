@@ -25,7 +25,7 @@ KEPT = "--name web"
 class Fault:
     """One row.
 
-    what:      the fault, in the words of the manual.
+    what:      the fault, as the table names it.
     do:        shell, with $WRAPPER and $LEADER.
     state:     the unit's ActiveState=/Result= afterwards.
     container: "same", it still runs; "restarted", the same one with another first process; "new", another one runs;
@@ -124,5 +124,5 @@ def row(fault: Fault) -> str:
 
 
 def shown(state: str) -> str:
-    """Return a state as the manual prints it: an active unit has no result yet."""
+    """Return a state as the table prints it: an active unit has no result yet."""
     return state.removesuffix("/success") if state.startswith("active") else state

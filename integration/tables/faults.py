@@ -365,7 +365,7 @@ COLUMNS = ("bookworm", "trixie")
 
 
 def table(found: Sequence[Found]) -> Iterator[str]:
-    """Yield the lines of markdown, for the terminal and the manual: one row per fault that was tried."""
+    """Yield the lines of markdown, for the end of a test run: one row per fault that was tried."""
     yield f"| fault | unit | container | {' | '.join(COLUMNS)} |"
     yield f"|---|---|---|{'---|' * len(COLUMNS)}"
     for fault in ALL:

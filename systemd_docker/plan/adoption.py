@@ -72,7 +72,7 @@ _USE_SYSTEMD = 'Leave "native.cgroupdriver" out of daemon.json, or use --adopt=n
 _USE_CGROUPFS = 'Set "exec-opts": ["native.cgroupdriver=cgroupfs"] in daemon.json, or use --adopt=none.'
 
 _LIST_RUNTIME = (
-    f"List the runtime {CONFIGURED_RUNTIME} in daemon.json, see systemd-docker(1);"
+    f"List the runtime {CONFIGURED_RUNTIME} in daemon.json, see systemd-docker-compatibility(7);"
     " or allow it with --mount type=bind,…,readonly,bind-recursive=writable."
 )
 
@@ -290,10 +290,8 @@ def _parent_refusal(options: RunOptions, unit: UnitContext, info: EngineInfo) ->
         return f"the engine's default runtime is '{info.default_runtime}', not runc", _other_driver(info)
     if 0 < info.major < SHIM_ENGINE_MAJOR and CONFIGURED_RUNTIME not in info.runtimes:
         reason = f"engine {info.version} with the systemd cgroup driver puts containers into slices only"
-        return (
-            reason,
-            f"List the runtime {CONFIGURED_RUNTIME} in daemon.json, see systemd-docker(1). Or: {_USE_CGROUPFS}",
-        )
+        remedy = f"List the runtime {CONFIGURED_RUNTIME} in daemon.json, see systemd-docker-compatibility(7)."
+        return reason, f"{remedy} Or: {_USE_CGROUPFS}"
     return None
 
 

@@ -32,39 +32,39 @@ class Difference:
 DIFFERENCES = (
     Difference(
         "-name web busybox", docker=False, ours=True, plain=True,
-        why="one dash is enough for a long flag where docker would stop: units of the old systemd-docker say -rm",
+        why="one dash is enough for a long flag that docker refuses: unit files of the Go systemd-docker have -rm",
     ),
     Difference(
         "--disable-content-trust=false busybox", docker=None, ours=False, plain=True,
-        why="signatures are not verified, so asking for it is refused",
+        why="refused, because systemd-docker verifies no signatures",
     ),
     Difference(
         "DOCKER_CONTENT_TRUST=1 busybox", docker=None, ours=False, plain=True,
-        why="signatures are not verified, so asking for it is refused",
+        why="refused, because systemd-docker verifies no signatures",
     ),
     Difference(
         "--restart=always busybox", docker=True, ours=False,
-        why="the service manager is what restarts a service: two managers restarting one container fight",
+        why="refused, use Restart= in the unit: two managers would restart the same container",
     ),
     Difference(
         "--rm busybox", docker=True, ours=True,
-        why="we remove the container ourselves, once its ending has been read",
+        why="systemd-docker removes the container, not the engine, because it reads the exit status first",
     ),
     Difference(
         "--detach busybox", docker=True, ours=True,
-        why="means nothing: the container is attached to all the same",
+        why="no effect: the container is attached to all the same",
     ),
     Difference(
         "--interactive busybox", docker=True, ours=False,
-        why="refused unless there is a standard input to connect",
+        why="refused unless standard input is connected",
     ),
     Difference(
         "--mount type=volume,src=data,dst=/data,volume-subpath=a busybox", docker=True, ours=False, api="1.41",
-        why="an engine that would silently mount all of the volume is too old",
+        why="refused with an engine that would silently mount the whole volume",
     ),
     Difference(
         "--network name=a,gw-priority=1 busybox", docker=True, ours=False, api="1.41",
-        why="an engine that would silently ignore the priority is too old",
+        why="refused with an engine that would silently ignore the priority",
     ),
 )  # fmt: skip
 
