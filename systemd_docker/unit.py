@@ -52,6 +52,7 @@ class UnitContext:
     directory:      the working directory, absolute.
     control_group:  ControlGroup= of systemd, where this process sees another path: with ProtectControlGroups=private.
                     Then the name is "" as well until service.hidden_unit has asked systemd.
+    pid:            this process's.
     runtime_directory: where small things of this invocation may live: the unit's RuntimeDirectory= if it has one.
     """
 
@@ -70,6 +71,7 @@ class UnitContext:
     runtime_directory: str
     environ: Mapping[str, str]
     control_group: str = ""
+    pid: int = 0
 
     @property
     def user(self) -> str:
@@ -143,6 +145,7 @@ def read_unit(environ: Mapping[str, str] | None = None, proc: str = "/proc") -> 
         runtime_directory=environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
         or environ.get("XDG_RUNTIME_DIR")
         or "/run",
+        pid=os.getpid(),
         environ=environ,
     )
 

@@ -20,10 +20,12 @@ from systemd_docker.errors import Error, NoContainerError, UsageError
 from systemd_docker.frozen import frozen
 from systemd_docker.options.pflag import Flag, Spellings, parse_flags, switch
 from systemd_docker.options.values import environment
-from systemd_docker.plan.launch_plan import DEFAULT_STOP_TIMEOUT_SEC
+from systemd_docker.plan.notify import parent_of
+from systemd_docker.plan.stop import DEFAULT_STOP_TIMEOUT_SEC
 from systemd_docker.sd.unit_properties import ANSWER_TIMEOUT_SEC, PropertiesQuery, UnitProperties
 from systemd_docker.service import client_side, ownership
 from systemd_docker.service.adoption.make_room import remove_leftovers
+from systemd_docker.service.notifications.payload_socket import remove_stale
 from systemd_docker.unit import engine_socket, other_unit, unit_name
 
 TYPE_CHECKING = False
@@ -171,6 +173,7 @@ def _remove(request: Request) -> int:
         )
     if request.named is None:
         remove_leftovers(request.unit)
+    remove_stale(parent_of(request.unit))
     return 0
 
 

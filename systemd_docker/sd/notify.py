@@ -14,6 +14,7 @@ Receiving is a recvmsg(2) of our own: neither has it.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 
@@ -132,7 +133,9 @@ class Listener:
             os.chmod(path, 0o666)
         except OSError as error:
             self.socket.close()
-            raise OSError(error.errno, error.strerror, path) from None
+            # socket.bind() has no errno for a path over 107 bytes; unix(7).
+            code = error.errno or errno.ENAMETOOLONG
+            raise OSError(code, os.strerror(code), path) from None
 
     @classmethod
     def resumed(cls, fd: int) -> Listener:

@@ -62,9 +62,9 @@ def start(
     """Return the state of a running container. Closing cleanup takes all of it back."""
     begin_nsec = time.time_ns()
     prepared = planning.prepare(own, options, unit, queries, signals.wait)
-    listener = None
+    socket = None
     if prepared.plan.notify_directory:
-        listener = make_payload_socket(prepared.plan.notify_directory, cleanup)
+        socket = make_payload_socket(prepared.plan.notify_directory, cleanup)
     cid_file = None
     if options.text("cidfile"):
         engine = prepared.engine
@@ -77,7 +77,7 @@ def start(
     # Imported by import_the_rest() already.
     from systemd_docker.service.start.finish_start import Start, finish_start
 
-    return finish_start(Start(own, unit, prepared, begin_nsec), container, listener, signals.wait, cleanup)
+    return finish_start(Start(own, unit, prepared, begin_nsec), container, socket, signals.wait, cleanup)
 
 
 def import_the_rest(unit: UnitContext) -> None:
@@ -104,10 +104,10 @@ def _launch(
             launch = Launch(prepared, unit, signals, attempt, is_quiet=is_quiet)
             container = launch.run(lambda: import_the_rest(unit))
         except EngineError as error:
-            if plan.otherwise is None or not is_parent_refusal(str(error)):
+            if plan.fallback is None or not is_parent_refusal(str(error)):
                 raise
-            log.warning(f"{error}; trying adoption {plan.otherwise.adoption.strategy} instead")
-            prepared = replace(prepared, plan=plan.otherwise)
+            log.warning(f"{error}; trying adoption {plan.fallback.adoption.strategy} instead")
+            prepared = replace(prepared, plan=plan.fallback)
         else:
             cleanup.push(attempt.pop_all())
             return prepared, container

@@ -12,6 +12,7 @@ class NotifyState:
 
     manager_socket:  $NOTIFY_SOCKET, "" without a manager that listens.
     payload_fd:      the socket that the container's notifications come to, NO_FD for none.
+    lock_fd:         the socket's directory, locked for as long as this service lives; see payload_socket.
     guard_fd:        the guard sees it close if systemd-docker dies; see service.notifications.guard.
     leader_is_main:  whether systemd takes the leader for the main process.
     ready:           when READY=1 is sent: "started" (it has been), "payload" (the container sends it), "healthy".
@@ -27,6 +28,7 @@ class NotifyState:
     status: str = ""
     steady_status: str = ""
     restarts: int = 0
+    lock_fd: Fd = NO_FD
 
 
 @frozen

@@ -7,14 +7,8 @@ import os
 from systemd_docker import log
 from systemd_docker.frozen import frozen, replace
 from systemd_docker.kernel.fd import NO_FD, Fd
-from systemd_docker.plan.launch_plan import (
-    NOTIFY_SHARED_DIRECTORY,
-    NOTIFY_SOCKET_NAME,
-    manager_signals_payload,
-    patience_sec,
-    shares_manager_signals,
-    stop_timeout_sec,
-)
+from systemd_docker.plan import notify
+from systemd_docker.plan.stop import reaches_payload, stop_budget_sec, stop_timeout_sec, stops_payload
 from systemd_docker.sd.notify import Notifier
 from systemd_docker.service import id_files
 from systemd_docker.service.adoption.adopt import adopt
@@ -40,8 +34,8 @@ if TYPE_CHECKING:
     from systemd_docker.engine.http import Wait
     from systemd_docker.options.own import OwnOptions
     from systemd_docker.plan.launch_plan import LaunchPlan
-    from systemd_docker.sd.notify import Listener
     from systemd_docker.service.adoption.state import AdoptionState
+    from systemd_docker.service.notifications.payload_socket import PayloadSocket
     from systemd_docker.service.start.launch import Container
     from systemd_docker.service.start.planning import Prepared
     from systemd_docker.unit import UnitContext
@@ -58,11 +52,11 @@ class Start:
 
 
 def finish_start(
-    start: Start, container: Container, listener: Listener | None, wait: Wait, cleanup: ExitStack
+    start: Start, container: Container, socket: PayloadSocket | None, wait: Wait, cleanup: ExitStack
 ) -> ServiceState:
     """Make the container part of the unit, and tell systemd; return the state of the service, which owns everything.
 
-    listener: the container's notification socket, if it has one. cleanup: gets what takes all of it back.
+    socket: the container's notification socket, if it has one. cleanup: gets what takes all of it back.
     Announcing is the last step: whatever fails before it, systemd was not told that the unit is ready.
     """
     own, unit, plan = start.own, start.unit, start.prepared.plan
@@ -74,25 +68,26 @@ def finish_start(
     sinks = _open_sinks(start, container, cleanup)
     leader_is_main = plan.leader_is_main and container.leader != 0
     guard_fd = _post_guard(unit, wait, cleanup) if leader_is_main else NO_FD
-    notify = NotifyState(
+    told = NotifyState(
         manager_socket=unit.notify_socket,
-        payload_fd=Fd(listener.socket.detach()) if listener else NO_FD,
+        payload_fd=Fd(socket.listener.socket.detach()) if socket else NO_FD,
+        lock_fd=socket.lock_fd if socket else NO_FD,
         guard_fd=guard_fd,
         leader_is_main=leader_is_main,
         ready=plan.ready,
         steady_status=steady_text(container, plan, start.prepared.properties.restarts),
     )
-    notify = replace(notify, status=notify.steady_status)
-    state = _state(start, container, adoption, sinks, notify)
+    told = replace(told, status=told.steady_status)
+    state = _state(start, container, adoption, sinks, told)
     notifier = Notifier(unit.notify_socket)
     main_pid.announce(notifier, leader=container.leader if leader_is_main else 0, is_ready=plan.ready == "started")
-    Status(notifier, notify, state.health.status).send()
+    Status(notifier, told, state.health.status).send()
     _log_choices(start, container)
     return state
 
 
 def _state(
-    start: Start, container: Container, adoption: AdoptionState, sinks: SinkState, notify: NotifyState
+    start: Start, container: Container, adoption: AdoptionState, sinks: SinkState, told: NotifyState
 ) -> ServiceState:
     own, engine = start.own, start.prepared.engine
     exit_fd, exit_received = container.exit.parts()
@@ -105,7 +100,7 @@ def _state(
         stop=_stop_policy(start, container),
         adoption=adoption,
         output=_output(start, container, sinks),
-        notify=notify,
+        notify=told,
         health=_health(start, container),
         watchdog=_watchdog(start, container),
         clean_up=_clean_up(start, container),
@@ -162,9 +157,9 @@ def _stop_policy(start: Start, container: Container) -> StopPolicy:
     return StopPolicy(
         signal=facts.stop_signal,
         timeout_sec=float(stop_timeout_sec(facts.stop_timeout_sec, properties)),
-        budget_sec=float(patience_sec(properties)),
-        reaches_payload=shares_manager_signals(plan.adoption, properties),
-        stops_payload=manager_signals_payload(plan.adoption, properties, facts.stop_signal),
+        budget_sec=float(stop_budget_sec(properties)),
+        reaches_payload=reaches_payload(plan.adoption, properties),
+        stops_payload=stops_payload(plan.adoption, properties, facts.stop_signal),
         forwards=plan.passes_signals_on,
     )
 
@@ -190,14 +185,13 @@ def _watchdog(start: Start, container: Container) -> WatchdogState:
 def _clean_up(start: Start, container: Container) -> CleanUp:
     plan, unit = start.prepared.plan, start.unit
     pid_file = start.own.pid_file if container.leader else ""
-    shared = f"{plan.notify_directory}/{NOTIFY_SHARED_DIRECTORY}"
-    socket_files = (f"{shared}/{NOTIFY_SOCKET_NAME}",) if plan.notify_directory else ()
+    directory = plan.notify_directory
     return CleanUp(
         removes=plan.remove,
         pid_file=pid_file,
-        files=socket_files,
+        files=(f"{directory}/{notify.SHARED}/{notify.SOCKET}",) if directory else (),
         directories=(
-            *((shared, plan.notify_directory) if plan.notify_directory else ()),
+            *((f"{directory}/{notify.SHARED}", directory, notify.parent_of(unit)) if directory else ()),
             *leftovers(plan.adoption, unit),
         ),
     )

@@ -95,7 +95,7 @@ class Launch:
             put_docker_config(engine, obtained.id, plan.docker_config)
         output, exit_exchange = self._start(obtained, while_starting)
         # From here on a signal to stop is the container's business, and no longer a reason to give up at once.
-        self._signals.patience_sec = plan.undo_sec
+        self._signals.patience_sec = plan.cleanup_timeout_sec
         facts = engine.inspect(obtained.id)
         leader, pidfd = open_or_none(facts.pid)
         if pidfd != NO_FD:
@@ -152,7 +152,7 @@ class Launch:
         or there would be nothing to be removed yet.
         """
         plan = self._plan
-        self._signals.patience_sec = plan.undo_sec
+        self._signals.patience_sec = plan.cleanup_timeout_sec
         try:
             created = self._engine.create(plan.body, name=plan.name, platform=plan.platform)
         except (StopRequestedError, EngineUnreachableError):
@@ -206,7 +206,7 @@ def _remove_unheard_of(engine: Engine, unit: UnitContext) -> None:
 
 def undoing(engine: Engine, plan: LaunchPlan) -> Engine:
     """Return engine with a wait that a signal to stop does not cut short: it may be the reason for the undoing."""
-    return Engine(engine.socket_path, engine.api, http.no_longer_than(plan.undo_sec, http.wait_ready))
+    return Engine(engine.socket_path, engine.api, http.no_longer_than(plan.cleanup_timeout_sec, http.wait_ready))
 
 
 def _explained(error: EngineError, plan: LaunchPlan) -> EngineError:

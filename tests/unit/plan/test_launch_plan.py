@@ -9,7 +9,7 @@ from systemd_docker.kernel.cgroup import Cgroup
 from systemd_docker.options.create_request import CreateRequest
 from systemd_docker.options.own import OwnOptions, parse_own
 from systemd_docker.options.run_options import parse_run
-from systemd_docker.plan import launch_plan
+from systemd_docker.plan import launch_plan, stop
 from systemd_docker.plan.adoption import AdoptionPlan
 from systemd_docker.plan.facts import PlanFacts
 from systemd_docker.sd.unit_properties import INFINITY_USEC, UnitProperties
@@ -157,8 +157,8 @@ def test_a_payload_that_the_manager_may_not_signal_is_neither_main_nor_left_to_i
     assert made.adoption.is_foreign
     assert not made.leader_is_main
     assert ("may not signal" in made.main_pid_hint) is hint
-    assert not launch_plan.shares_manager_signals(made.adoption, PROPERTIES)
-    assert not launch_plan.manager_signals_payload(made.adoption, PROPERTIES, "")
+    assert not stop.reaches_payload(made.adoption, PROPERTIES)
+    assert not stop.stops_payload(made.adoption, PROPERTIES, "")
 
 
 def test_without_a_notification_socket_nobody_is_told_who_is_main() -> None:
@@ -185,7 +185,7 @@ STOP_TIMEOUTS = [
 def test_the_payloads_time_to_stop_ends_before_the_units(
     container_sec: int | None, unit_usec: int, expected: int
 ) -> None:
-    assert launch_plan.stop_timeout_sec(container_sec, replace(PROPERTIES, timeout_stop_usec=unit_usec)) == expected
+    assert stop.stop_timeout_sec(container_sec, replace(PROPERTIES, timeout_stop_usec=unit_usec)) == expected
 
 
 SIGNALLED = [
@@ -206,7 +206,7 @@ def test_the_payload_is_signalled_once(
     properties = replace(PROPERTIES, kill_mode=kill_mode, kill_signal=kill_signal)
     adoption = AdoptionPlan(strategy, "")
 
-    assert launch_plan.manager_signals_payload(adoption, properties, stop_signal) is expected
+    assert stop.stops_payload(adoption, properties, stop_signal) is expected
 
 
 def test_the_environment_is_passed_on_but_for_what_is_about_this_process() -> None:
@@ -218,12 +218,41 @@ def test_the_environment_is_passed_on_but_for_what_is_about_this_process() -> No
 def test_a_payload_that_speaks_for_itself_gets_a_socket_of_ours() -> None:
     made = make(own="--notify", unit=replace(UNIT, watchdog_usec=5), body={"HostConfig": {"Binds": ["/a:/b"]}})
 
-    directory = "/run/systemd-docker-web.service-01234567"
+    directory = f"/run/systemd-docker/{UNIT.invocation_id}-{UNIT.pid}"
     assert made.notify_directory == directory
     assert made.body["Env"] == ["NOTIFY_SOCKET=/run/host/sd-notify/notify", "WATCHDOG_USEC=5"]
     host_config = made.body["HostConfig"]
     assert isinstance(host_config, dict)
-    assert host_config["Binds"] == ["/a:/b", f"{directory}/n:/run/host/sd-notify:ro"]
+    assert host_config["Binds"] == ["/a:/b"]
+    mount = {"Type": "bind", "Source": f"{directory}/n", "Target": "/run/host/sd-notify", "ReadOnly": True}
+    assert host_config["Mounts"] == [mount]
+
+
+@pytest.mark.parametrize("name", ["web:blue.service", f"{'x' * 247}.service"])
+def test_a_units_name_of_any_length_or_with_a_colon_has_a_socket_that_can_be_bound(name: str) -> None:
+    made = make(own="--notify", unit=replace(UNIT, name=name))
+
+    assert len(f"{made.notify_directory}/n/notify") < 107
+    assert ":" not in made.notify_directory
+
+
+@pytest.mark.parametrize(
+    ("type_", "sdnotify", "is_main"),
+    [
+        ("notify", "conmon", True),
+        ("notify-reload", "conmon", False),
+        ("notify-reload", "healthy", False),
+        ("notify-reload", "container", True),
+    ],
+)
+def test_a_reload_is_systemd_dockers_business_before_the_payload_is_ready_for_it(
+    type_: str, sdnotify: str, *, is_main: bool
+) -> None:
+    """systemd 262 fails a unit whose main process has no handler for SIGHUP when READY=1 comes."""
+    made = make(own=f"--sdnotify={sdnotify}", properties=replace(PROPERTIES, type=type_))
+
+    assert made.leader_is_main is is_main
+    assert bool(made.main_pid_hint) is not is_main
 
 
 READY = [

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from systemd_docker.plan.launch_plan import signal_number
+from systemd_docker.kernel.signals import signal_number
 from systemd_docker.service.exit_status import Ending, Outcome, ending_of
 
 
