@@ -28,7 +28,10 @@ FREEZE_ENGINE = "systemctl kill --kill-whom=main -s STOP docker"
 THAW_ENGINE = "systemctl kill --kill-whom=main -s CONT docker"
 WRAPPER_IS_MAIN = "--main-pid=wrapper"
 
-AWAY = ("no exit status for container", "timed out after", "cannot reach the engine", "the engine went away")
+AWAY = (
+    "no exit status for container", "timed out after", "cannot reach the engine", "cannot ask the engine",
+    "lost the engine",
+)  # fmt: skip
 """Log lines about an engine that is away while the unit stops."""
 
 ILL = "--rm --name web --tmpfs /run --health-cmd '[ ! -e /run/ill ]' --health-interval 1s --health-retries 1"
@@ -206,7 +209,7 @@ ITS_ANSWERS = tuple(map(_through_proxy, (
           says="the engine said so"),
     Fault("the engine answers with errors, systemctl restart, Restart=on-failure",
           f"echo error >{SAYS}; systemctl restart web || true; rm {SAYS}", "active/success", "new",
-          service=ON_FAILURE, says="the engine said so", tolerates=("answered 500",)),
+          service=ON_FAILURE, says="the engine said so", tolerates=("with status 500",)),
 )))  # fmt: skip
 
 ORDER = (
