@@ -15,7 +15,7 @@ A command line flows left to right. Each noun is a frozen record made by one fun
     Outcome                    service.exit_status   -> Ending             exit status, or a signal
     Ending                     cli                      the one place that exits
 
-Packages, and who may import whom. Imports point one way; tests/architecture/ enforces it:
+Packages, in the order of their imports, which point one way; tests/architecture/ enforces it:
 
     foundations   errors log jsonobj frozen program
     mechanisms    kernel/ sd/ engine/                one kernel interface or protocol each; no policy; raise OSError

@@ -48,7 +48,7 @@ class UnitContext:
     is_v1_alone:    whether systemd keeps its units in cgroup v1 alone, not in the hybrid set-up's v2 tree as well.
     invocation_id:  32 hex digits, or "".
     notify_socket:  $NOTIFY_SOCKET, or "".
-    watchdog_usec:  $WATCHDOG_USEC where it is meant for us, else 0.
+    watchdog_usec:  $WATCHDOG_USEC where it is for this process, else 0.
     directory:      the working directory, absolute.
     control_group:  ControlGroup= of systemd, where this process sees another path: with ProtectControlGroups=private.
                     Then the name is "" as well until service.hidden_unit has asked systemd.
@@ -248,5 +248,5 @@ def _working_directory() -> str:
     try:
         return os.getcwd()
     except OSError:
-        # The directory we were started in is gone; systemd.exec(5) has "/" as the default.
+        # The directory that this process was started in is gone; systemd.exec(5) has "/" as the default.
         return "/"

@@ -237,6 +237,6 @@ def compile_packages(root: Path) -> None:
         for directory in (spec.submodule_search_locations or []) if spec else []:
             inside = root != Path("/") and Path(directory).is_relative_to(root)
             strip, prepend = (str(root), "/") if inside else (None, None)
-            # A cache that we have written ourselves by being imported is up to date, but has the paths outside in it.
+            # A cache that this import has written is up to date, but has the paths outside in it.
             if not compileall.compile_dir(directory, force=inside, quiet=2, stripdir=strip, prependdir=prepend):
                 print(f"warning: cannot compile everything in {directory}: services start slower", file=sys.stderr)

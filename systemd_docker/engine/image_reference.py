@@ -14,7 +14,13 @@ _UPPER = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _ALPHANUMERIC = _LOWER | _UPPER
 _DIGESTS = {"sha256": 64, "sha384": 96, "sha512": 128}
 _MAX_NAME_CHARS = 255
-_INVALID = "invalid reference format"
+_INVALID = "not of the form NAME[:TAG][@DIGEST]"
+
+_EXAMPLE = "An image is named like nginx:1, or registry.example.org:5000/team/web@sha256:…."
+
+_UNSET = (
+    "A variable that is not set, such as ${IMAGE}, leaves an empty word: see EnvironmentFile= in systemd.exec(5)."
+)
 
 
 @frozen
@@ -44,20 +50,26 @@ def is_image_id(text: str) -> bool:
 
 def check_reference(image: str) -> None:
     """Raise UsageError unless image is an ID, a digest, or a name with an optional tag and digest."""
+    if not image:
+        raise UsageError("the name of the image is empty", hint=_UNSET)
+    if fault := _fault(image):
+        raise UsageError(f"invalid image reference '{image}': {fault}", hint=_EXAMPLE)
+
+
+def _fault(image: str) -> str:
     if (len(image) == 64 and _LOWER_HEX.issuperset(image)) or _is_digest(image):
-        return
+        return ""
     domain, path = _split_domain(image)
     repository = path.partition(":")[0]
     if repository != repository.lower():
-        raise UsageError(f"{_INVALID}: repository name ({repository}) must be lowercase")
+        return "the name must be lowercase"
     if not _is_reference(domain, path):
         lower = _is_reference(domain.lower(), path.lower())
-        raise UsageError("repository name must be lowercase" if lower else _INVALID)
+        return "the name must be lowercase" if lower else _INVALID
     name, at, digest = path.partition("@")
     if len(f"{domain}/{name.partition(':')[0]}") > _MAX_NAME_CHARS:
-        raise UsageError(f"repository name must not be more than {_MAX_NAME_CHARS} characters")
-    if at:
-        _check_digest(digest)
+        return f"the name has more than {_MAX_NAME_CHARS} characters"
+    return _digest_fault(digest) if at else ""
 
 
 def _is_reference(domain: str, text: str) -> bool:
@@ -124,13 +136,10 @@ def _is_digest(text: str) -> bool:
     return len(digits) == _DIGESTS.get(algorithm, -1) and _LOWER_HEX.issuperset(digits)
 
 
-def _check_digest(text: str) -> None:
+def _digest_fault(text: str) -> str:
     algorithm, _, digits = text.partition(":")
-    if algorithm != algorithm.lower():
-        raise UsageError("invalid checksum digest format")
     if algorithm not in _DIGESTS:
-        raise UsageError("unsupported digest algorithm")
-    if len(digits) != _DIGESTS[algorithm]:
-        raise UsageError("invalid checksum digest length")
-    if not _LOWER_HEX.issuperset(digits):
-        raise UsageError("invalid checksum digest format")
+        return f"unknown digest algorithm '{algorithm}', must be one of {', '.join(_DIGESTS)}"
+    if len(digits) != _DIGESTS[algorithm] or not _LOWER_HEX.issuperset(digits):
+        return f"a {algorithm} digest has {_DIGESTS[algorithm]} lowercase hex digits"
+    return ""

@@ -135,7 +135,7 @@ def read_unit(path: str) -> bytes:
 
     Raises OSError: EFBIG for what is longer than any unit file.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)  # a FIFO would keep us waiting
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)  # a FIFO would block
     try:
         status = os.fstat(fd)
         if status.st_size > UNIT_SIZE_MAX:

@@ -7,8 +7,8 @@ what is written lies in NORMAL-DIR, which /etc/ and /run/ override. One bad unit
 is wrong with units, the exit status is 0. With --dry-run, what would be written goes to standard output, and messages
 to standard error.
 
-Why no import of re, json or anything of the service: every reload of the system waits for us. integration/
-bench_generator.py measures it.
+Why no import of re, json or anything of the service: every reload of the system waits for it.
+integration/benchmarks/generator.py measures it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 IDENTIFIER = "systemd-docker-generator"
 
 MARKER = delegation.PROGRAM.encode()
-"""Files without these bytes are not parsed: they run nothing of ours."""
+"""Files without these bytes are not parsed: they do not run systemd-docker."""
 
 MANAGER_LIBRARY = b"libsystemd-shared-"
 """Of libsystemd-shared-257.so, which the service manager's executable names as needed, in versions 252 to 262."""
@@ -136,10 +136,10 @@ class Contents:
 
 
 def running_systemd_version() -> int:
-    """The version of the service manager that started us, 252 for 252.39; 0 if it cannot be told.
+    """The version of the service manager that started the generator, 252 for 252.39; 0 if it is unknown.
 
-    Generators are forked by the manager, so the executable of our parent is the running one, even if another has been
-    installed since. Run by hand, it is whatever is installed.
+    Generators are forked by the manager, so the executable of the parent process is the running one, even if another
+    has been installed since. Run by hand, it is the installed one.
     """
     for path in (f"/proc/{os.getppid()}/exe", "/usr/lib/systemd/systemd", "/lib/systemd/systemd"):
         if version := systemd_version(path):

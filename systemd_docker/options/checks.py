@@ -90,7 +90,10 @@ def streams(options: RunOptions, client: Client) -> None:
         raise UsageError("--attach conflicts with --detach")
     attach_stdin = options.switch("interactive") or "stdin" in options.texts("attach")
     if attach_stdin and options.switch("tty") and not detached and not client.stdin_terminal:
-        raise UsageError("--tty and --interactive need a terminal as standard input")
+        raise UsageError(
+            "--tty and --interactive need a terminal as standard input",
+            hint="Set StandardInput=tty and TTYPath= in the unit, or leave one of the two out.",
+        )
 
 
 def cidfile(options: RunOptions, client: Client, *, may_exist: bool) -> None:

@@ -22,16 +22,16 @@ def merged(values: Sequence[object]) -> object:
 
 def attach_stream(text: str) -> str:
     if text.lower() not in ("stdin", "stdout", "stderr"):
-        raise UsageError("valid streams are STDIN, STDOUT and STDERR")
+        raise UsageError("must be one of stdin, stdout, stderr")
     return text.lower()
 
 
 def link(text: str) -> str:
     """ "db" or "db:alias"."""
     if not text:
-        raise UsageError("empty string specified for links")
+        raise UsageError("it is empty")
     if text.count(":") > 1:
-        raise UsageError(f"bad format for links: {text}")
+        raise UsageError("must be CONTAINER or CONTAINER:ALIAS")
     return text
 
 
@@ -45,16 +45,15 @@ def ulimit(text: str) -> tuple[str, int, int]:
     """ "nofile=1024:2048" -> ("nofile", 1024, 2048): soft, hard; -1 is unlimited, one number is both."""
     name, equals, limits = text.partition("=")
     if not equals:
-        raise UsageError(f"invalid ulimit argument: {text}")
+        raise UsageError("must be NAME=SOFT[:HARD]")
     if name not in ULIMITS:
-        raise UsageError(f"invalid ulimit type: {name}")
+        raise UsageError(f"unknown limit '{name}', must be one of {', '.join(sorted(ULIMITS))}")
     parts = limits.split(":")
     if len(parts) > 2:
-        raise UsageError(f"too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`")
+        raise UsageError("must be NAME=SOFT[:HARD]")
     hard, soft = (go_numbers.integer(part, base=10) for part in reversed(parts * (3 - len(parts))))
     if hard != -1 and (soft == -1 or soft > hard):
-        found = f"soft: -1 (unlimited), hard: {hard}" if soft == -1 else f"{soft} > {hard}"
-        raise UsageError(f"ulimit soft limit must be less than or equal to hard limit: {found}")
+        raise UsageError(f"the soft limit is {'unlimited' if soft == -1 else soft}, above the hard limit {hard}")
     return name, soft, hard
 
 

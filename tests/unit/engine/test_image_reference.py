@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from systemd_docker.engine.image_reference import Reference, is_image_id, parse_reference
+from systemd_docker.engine.image_reference import Reference, check_reference, is_image_id, parse_reference
+from systemd_docker.errors import UsageError
 
 DIGEST = "sha256:" + "0a" * 32
 
@@ -46,3 +47,20 @@ def test_a_reference_is_completed_as_docker_does(text: str, repository: str, tag
 )
 def test_only_whole_ids_cannot_be_pulled(text: str, *, is_id: bool) -> None:
     assert is_image_id(text) is is_id
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("", "the name of the image is empty", "${IMAGE}"),
+        ("-e", "invalid image reference '-e': not of the form NAME[:TAG][@DIGEST]", "nginx:1"),
+        ("Web", "invalid image reference 'Web': the name must be lowercase", "nginx:1"),
+        ("web@sha256:0a", "invalid image reference 'web@sha256:0a': not of the form NAME[:TAG][@DIGEST]", "nginx:1"),
+    ],
+)
+def test_a_refusal_names_the_image_the_reason_and_the_remedy(text: str, message: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_reference(text)
+
+    assert str(caught.value) == message
+    assert hint in caught.value.hint
