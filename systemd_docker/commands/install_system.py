@@ -186,8 +186,13 @@ def running_units(prefix: Path) -> list[str]:
     return sorted(
         unit["Id"]
         for unit in units
-        if f"{prefix}/bin/systemd-docker " in unit.get("ExecStart", "") and unit.get("ActiveState") == "active"
+        if runs_program(unit.get("ExecStart", ""), prefix) and unit.get("ActiveState") == "active"
     )
+
+
+def runs_program(exec_start: str, prefix: Path) -> bool:
+    """Tell whether a command, as `systemctl show` has it, is the launcher in prefix, or its name without a path."""
+    return any(f"{start}systemd-docker " in exec_start for start in (f"{prefix}/bin/", "argv[]="))
 
 
 def index_manual() -> None:

@@ -113,3 +113,11 @@ def test_programs_are_called_by_their_names(page: str) -> None:
     found = re.findall(r"\b(?:who|whoever|nobody|somebody|ours?|we|us|the wrapper|is said|goes on)\b", text)
 
     assert not found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_literal_lines_fit_on_a_terminal(page: str) -> None:
+    """man(1) indents them by 11 of 80 columns, and does not break them."""
+    fenced = re.findall(r"^```\n(.*?)^```$", PAGES[page], flags=re.MULTILINE | re.DOTALL)
+
+    assert not [line for text in fenced for line in text.splitlines() if len(line) > 69]

@@ -125,6 +125,8 @@ def test_a_page_shows_without_a_warning_in_80_columns(page: str, wheel: zipfile.
 
     assert result.stderr == ""
     assert "2023-11-14" in result.stdout
+    title = page.rpartition(".")[0].upper() + f"({page[-1]})"
+    assert result.stdout.split("\n", 1)[0].split() == [title, build_pages.MANUAL, title]
 
 
 @pytest.mark.parametrize("page", [page.stem for page in PAGES])

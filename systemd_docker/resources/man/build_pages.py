@@ -33,6 +33,9 @@ INSTALLED = "systemd_docker/resources/man"
 
 TITLE = re.compile(r"(\S+)\((\d)\)")
 
+MANUAL = "systemd-docker"
+"""Between the titles at the top. man(7)'s own name of a section is too long beside a long title."""
+
 TABLE_COLUMNS = 71
 """What man(1) leaves a table of a terminal's 80 columns."""
 
@@ -81,7 +84,8 @@ def convert(markdown: str, version: str, date: str) -> str:
     if title.tag != "h1" or match is None:
         raise PageError(f"'{_plain(title)}' is no title: expected '# name(section)'")
     name, section = match.groups()
-    head = ["'\\\" t", f'.TH {name.upper()} {section} {date} "systemd-docker {version}"', ".nr HY 0", ".nh", ".ad l"]
+    heading = f'.TH {name.upper()} {section} {date} "systemd-docker {version}" {MANUAL}'
+    head = ["'\\\" t", heading, ".nr HY 0", ".nh", ".ad l"]
     return "\n".join([*head, *_blocks(blocks)]) + "\n"
 
 

@@ -278,3 +278,17 @@ def test_wrong_options_are_usage_errors(option: str, message: str) -> None:
 def test_a_module_that_is_missing_is_named() -> None:
     with pytest.raises(UsageError, match="cannot find the module 'systemd_docker_no_such_module'"):
         installed_files.module_home("systemd_docker_no_such_module")
+
+
+@pytest.mark.parametrize(
+    ("exec_start", "runs"),
+    [
+        ("{ path=/usr/local/bin/systemd-docker ; argv[]=/usr/local/bin/systemd-docker run web ; pid=1 }", True),
+        ("{ path=systemd-docker ; argv[]=systemd-docker run web ; pid=1 }", True),
+        ("{ path=/bin/sh ; argv[]=/bin/sh -c exec /usr/local/bin/systemd-docker run web ; pid=1 }", True),
+        ("{ path=/opt/bin/systemd-docker ; argv[]=/opt/bin/systemd-docker run web ; pid=1 }", False),
+        ("", False),
+    ],
+)
+def test_a_unit_that_runs_the_program_is_known_by_its_command(exec_start: str, *, runs: bool) -> None:
+    assert install_system.runs_program(exec_start, Path("/usr/local")) is runs
