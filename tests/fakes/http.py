@@ -107,7 +107,7 @@ class Connection:
         whole = data if self.allowance_bytes is None else data[: self.allowance_bytes]
         try:
             for segment in [whole] if self.delivery.segments is None else self.delivery.segments(whole):
-                self.sock.sendall(segment)
+                self.sock.sendall(segment, socket.MSG_NOSIGNAL)  # SIGPIPE may end this process: Signals.close()
                 if self.delivery.segments is not None:
                     self._wait_until_read()
         except OSError as error:

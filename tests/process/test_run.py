@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,32 +14,7 @@ from systemd_docker.service.supervise.limits import EARLY_SEC
 from tests.fakes.containers import RUNS, STDERR, STDOUT, Script
 from tests.fakes.engine import FakeEngine
 from tests.fakes.images import Pull
-
-ROOT = Path(__file__).parents[2]
-
-
-def command(
-    engine: FakeEngine, *words: str, environ: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL
-) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "systemd_docker", *words],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DOCKER_HOST": f"unix://{engine.path}"}
-        | dict(environ or {}),
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    stdout, stderr = process.communicate(timeout=20)
-    return process.returncode, stdout, stderr
-
-
-def run(engine: FakeEngine, *words: str, **environ: str) -> tuple[int, str, str]:
-    return finish(command(engine, "--adopt=none", "run", *words, environ=environ))
-
+from tests.process.program import ARGV, ROOT, command, environ_of, finish, run
 
 ENDINGS = [
     (Script(output=((STDOUT, b"out\n"), (STDERR, b"err\n"))), 0, "out\n", "err\n"),
@@ -101,11 +74,10 @@ def test_out_of_memory_is_said(engine: FakeEngine) -> None:
 @pytest.mark.parametrize("closed", [(1,), (0, 1), (0, 1, 2)])
 def test_standard_streams_that_are_closed_are_nobodys(closed: tuple[int, ...], engine: FakeEngine) -> None:
     redirections = " ".join(f"{fd}>&-" for fd in closed)
-    words = [sys.executable, "-m", "systemd_docker", "--adopt=none", "run", "--rm", "--name", "web", "busybox:musl"]
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "DOCKER_HOST": f"unix://{engine.path}"}
+    words = [*ARGV, "--adopt=none", "run", "--rm", "--name", "web", "busybox:musl"]
 
     shell = ["sh", "-c", f'exec "$@" {redirections}', "sh", *words]
-    result = subprocess.run(shell, env=environ, capture_output=True, text=True, timeout=20)
+    result = subprocess.run(shell, env=environ_of(engine), capture_output=True, text=True, timeout=20)
 
     assert result.returncode == 0
     assert ("standard output is closed: what is written to it is lost" in result.stderr) is (2 not in closed)
@@ -337,7 +309,7 @@ def test_dry_run_for_programs_is_one_object(engine: FakeEngine) -> None:
 @pytest.mark.parametrize("words", [["--version"], ["--help"], ["run", "--help"]])
 def test_help_and_version_need_no_engine(words: list[str], tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "systemd_docker", *words],
+        [*ARGV, *words],
         env={"PYTHONPATH": str(ROOT), "DOCKER_HOST": "unix:///nonexistent"},
         capture_output=True,
         text=True,

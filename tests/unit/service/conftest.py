@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from systemd_docker.kernel.loop import Loop
+from systemd_docker.kernel.signals import Signals
 from tests.fakes.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture
+def signals() -> Iterator[Signals]:
+    made = Signals()
+    yield made
+    made.close()
 
 
 @pytest.fixture
