@@ -1,4 +1,4 @@
-"""The tables that the tests measure and the manual prints: what survives which fault, what each engine can do.
+"""The tables that the tests measure and print: what survives which fault; what each engine can do, as in the manual.
 
 They are data and the form in which they are printed. The tests that measure them are in tests/.
 """

@@ -12,6 +12,7 @@ from systemd_docker.engine.client import OLDEST_API
 from systemd_docker.options.flags import FLAGS
 from systemd_docker.options.own import OWN_FLAGS
 from systemd_docker.options.pflag import Flag
+from systemd_docker.plan.environment import HOST_ONLY, PREFIXES
 from systemd_docker.service.notifications.proxy import PASSED
 from tests.differential.differences import DIFFERENCES
 
@@ -81,6 +82,14 @@ def test_every_assignment_that_is_passed_on_is_there() -> None:
 
     assert documented >= passed
     assert documented - passed <= {"MAINPID", "NOTIFYACCESS"}
+
+
+def test_every_variable_that_env_keeps_back_is_there_and_no_other() -> None:
+    rows = [line for line in section("ENVIRONMENT OF THE CONTAINER").splitlines() if line.startswith("| ")]
+
+    documented = re.findall(r"`([A-Z_]+\*?)`", "".join(rows))
+
+    assert sorted(documented) == sorted([*HOST_ONLY, *(f"{prefix}*" for prefix in PREFIXES)])
 
 
 def test_every_deliberate_difference_is_there_and_no_other() -> None:

@@ -214,7 +214,7 @@ def test_the_payload_notifies_that_it_is_ready(machine: Machine, own: str) -> No
 
     assert time.monotonic() - begin >= 1
     assert machine.show("web", "StatusText") == "At your service"
-    assert machine.attempt("ls -d /run/systemd-docker-web*").returncode == 0
+    assert machine.attempt("ls -d /run/systemd-docker/*").returncode == 0
 
 
 def test_forbidden_notifications_of_the_payload_do_not_reach_systemd(machine: Machine) -> None:
