@@ -114,9 +114,14 @@ class UnitContext:
 
     @property
     def docker_config_path(self) -> str:
-        """The docker CLI's configuration file, which need not exist."""
-        directory = self.environ.get("DOCKER_CONFIG") or f"{self.environ.get('HOME', '/root')}/.docker"
-        return f"{directory}/config.json"
+        """The docker CLI's configuration file, which need not exist; "" for a user without a home directory.
+
+        systemd sets HOME= and USER= for User=, but no HOME= where that user has none. Units of root have neither.
+        """
+        if directory := self.environ.get("DOCKER_CONFIG"):
+            return f"{directory}/config.json"
+        home = self.environ.get("HOME") or ("/root" if self.environ.get("USER", "root") == "root" else "")
+        return f"{home}/.docker/config.json" if home else ""
 
 
 def read_unit(environ: Mapping[str, str] | None = None, proc: str = "/proc") -> UnitContext:

@@ -82,7 +82,7 @@ def generate(directories: Sequence[str], systemd_version: int) -> Iterator[Gener
         try:
             text = delegation.drop_in(effective(load_path, name, contents), systemd_version)
         except Exception as error:  # whatever it is, other units do not pay for it
-            _say(log.WARNING, f"cannot read '{name}', ignoring: {error}")
+            _say(log.WARNING, f"cannot read '{name}', it gets no drop-in: {error}")
             continue
         if text:
             served.add(name)
@@ -130,7 +130,7 @@ class Contents:
                 self._read[path] = read_unit(path)
             except OSError as error:
                 if not isinstance(error, FileNotFoundError):  # a link to nowhere is for the service manager to report
-                    _say(log.WARNING, f"cannot read {path}, ignoring: {error.strerror}")
+                    _say(log.WARNING, f"cannot read '{path}', as if it were empty: {error.strerror}")
                 self._read[path] = b""
         return self._read[path]
 

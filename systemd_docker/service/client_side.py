@@ -24,7 +24,7 @@ def read_client(unit: UnitContext, engine: Engine) -> Client:
         environ=unit.environ,
         directory=unit.directory,
         read_file=read_file,
-        config=_read_config(unit.docker_config_path),
+        config=read_config(unit.docker_config_path),
         api=engine.api,
         socket_path=engine.socket_path,
         terminal_size=_terminal_size(),
@@ -42,14 +42,19 @@ def read_file(path: str) -> bytes:
     return data
 
 
-def _read_config(path: str) -> JsonObject:
+def read_config(path: str) -> JsonObject:
+    """Return docker's config.json, empty where there is none. path: "" for none.
+
+    One that cannot be read does not keep a container from starting, nor does it with the docker CLI.
+    """
     try:
-        return jsonobj.parse_object(read_file(path))
+        return jsonobj.parse_object(read_file(path)) if path else {}
     except FileNotFoundError:
         return {}
-    except (OSError, jsonobj.JsonError) as error:
-        # The docker CLI ignores it as well.
-        log.warning(f"cannot read '{path}', ignoring: {error}")
+    except (OSError, jsonobj.JsonError, UsageError) as error:
+        reason = getattr(error, "strerror", None) or error
+        log.warning(f"cannot read '{path}', continuing without its credentials and proxies: {reason}")
+        log.info("Correct the file, or name another directory with Environment=DOCKER_CONFIG=.")
         return {}
 
 

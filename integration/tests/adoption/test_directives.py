@@ -60,7 +60,6 @@ def test_the_cgroup_tree_is_no_part_of_a_system_that_is_protected(machine: Machi
 
 @pytest.mark.parametrize("service", WORK_WITH_DELEGATION, ids=" ".join)
 def test_a_users_cgroup_is_the_users_own(machine: Machine, service: tuple[str, ...]) -> None:
-    machine.tolerate_journal(r"cannot read '/root/\.docker/config\.json', ignoring")
     assert_adopted(machine, ("Delegate=yes", *service))
 
 
@@ -69,7 +68,6 @@ def test_a_users_cgroup_is_the_users_own(machine: Machine, service: tuple[str, .
 def test_with_a_subgroup_nothing_has_to_be_written_to_the_cgroup_tree(
     machine: Machine, service: tuple[str, ...]
 ) -> None:
-    machine.tolerate_journal(r"cannot read '/root/\.docker/config\.json', ignoring")
     assert_adopted(machine, (SUBGROUP, *service))
 
 
@@ -98,7 +96,6 @@ FORBID_MOVING = [
 def test_where_nothing_can_be_moved_nothing_is_left(machine: Machine, service: tuple[str, ...]) -> None:
     machine.install_unit("web.service", unit(TRAP, own="--adopt=move", service=service))
     machine.expect_journal("cannot move the container's processes|cannot read the device filter")
-    machine.tolerate_journal(r"cannot read '/root/\.docker/config\.json', ignoring")
 
     assert machine.attempt("systemctl start web").returncode != 0
 

@@ -318,7 +318,7 @@ def test_a_fifo_does_not_block_and_a_huge_file_is_not_read(tmp_path: Path, capfd
     os.truncate(tmp_path / ETC / "huge.service", load_path.UNIT_SIZE_MAX + 1)
 
     assert set(generate(tmp_path)) == {"b.service"}
-    assert capfd.readouterr().err.endswith("huge.service, ignoring: File too large\n")
+    assert capfd.readouterr().err.endswith("huge.service', as if it were empty: File too large\n")
 
 
 def test_files_are_written_below_the_normal_directory(tmp_path: Path) -> None:
