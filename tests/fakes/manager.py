@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
+import time
 from pathlib import Path
 
 MAX_FDS = 8
+
+PATIENCE_SEC = 10
+"""Real time that expect() waits."""
 
 
 class Manager:
@@ -35,6 +40,17 @@ class Manager:
             if text != "BARRIER=1":
                 messages.append(text)
         return messages
+
+    def expect(self, variable: str) -> str:
+        """Return the first assignment of variable, "READY=", that comes; messages before it are dropped."""
+        deadline = time.monotonic() + PATIENCE_SEC
+        while (left_sec := deadline - time.monotonic()) > 0:
+            select.select([self._socket], [], [], left_sec)
+            for message in self.received():
+                for line in message.splitlines():
+                    if line.startswith(variable):
+                        return line
+        raise TimeoutError(f"gave up waiting for {variable}")
 
     def release(self) -> None:
         """Act on everything that came before the barriers."""

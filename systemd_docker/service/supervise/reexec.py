@@ -31,6 +31,9 @@ else:
 REEXEC_AFTER_SEC = 2
 """Long enough that a crash loop or a short job does not pay for it."""
 
+REEXEC_DELAY_FACTOR = 1.1
+"""From one try to the next, where something was under way."""
+
 LOCALE = {"LC_ALL": "C"}
 """Python uses UTF-8 whatever it is (-Xutf8); C.UTF-8's tables would be 124 kB of memory."""
 

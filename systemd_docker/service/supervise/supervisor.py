@@ -25,7 +25,7 @@ from systemd_docker.service.recovery.judgement import KILLED, Verdict
 from systemd_docker.service.recovery.recovery import Recovery
 from systemd_docker.service.supervise import lifecycle as life
 from systemd_docker.service.supervise import limits
-from systemd_docker.service.supervise.reexec import REEXEC_AFTER_SEC
+from systemd_docker.service.supervise.reexec import REEXEC_AFTER_SEC, REEXEC_DELAY_FACTOR
 from systemd_docker.service.supervise.restarted import take_up
 from systemd_docker.service.supervise.stopper import Stopper
 
@@ -369,16 +369,16 @@ class Supervisor:
             self._late.close()
         self._late = self._make_late_processes()
 
-    def reexec_later(self, reexec: Callable[[ServiceState], None]) -> None:
+    def reexec_later(self, reexec: Callable[[ServiceState], None], delay_sec: float = REEXEC_AFTER_SEC) -> None:
+        # The delays grow: the watchdog's question, every 2 s with WatchdogSec=6, must not meet every try.
         def try_now() -> None:
             if self.is_idle:
                 reexec(self.snapshot())
-                # It returned: this image supervises to the end.
-                self._reexec_timer = None
+                self._reexec_timer = None  # It returned: this image supervises to the end.
             elif self.phase == life.RUNNING:
-                self.reexec_later(reexec)
+                self.reexec_later(reexec, delay_sec * REEXEC_DELAY_FACTOR)
 
-        self._reexec_timer = self._loop.after(REEXEC_AFTER_SEC, try_now)
+        self._reexec_timer = self._loop.after(delay_sec, try_now)
 
 
 EFFECTS = {
