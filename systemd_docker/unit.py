@@ -99,11 +99,6 @@ class UnitContext:
         return self.cgroup is not None and not self.cgroup.path.endswith("/..")
 
     @property
-    def is_plain(self) -> bool:
-        """Return whether the create request is to be docker's and nothing else; for comparing the two."""
-        return self.environ.get("SYSTEMD_DOCKER_PLAIN") == "1"
-
-    @property
     def engine_address(self) -> str:
         """$DOCKER_HOST as it is, or the default socket's: for a user's unit that of the user's own engine."""
         if named := self.environ.get("DOCKER_HOST"):
@@ -134,10 +129,11 @@ def read_unit(environ: Mapping[str, str] | None = None, proc: str = "/proc") -> 
     if own and not name and hierarchies.is_unified and environ.get("INVOCATION_ID"):
         service_cgroup = _hidden_cgroup(own)
     journal_stream = environ.get("JOURNAL_STREAM", "")
+    is_user = own is not None and "/user@" in own.path
     return UnitContext(
         name=name,
         cgroup=service_cgroup,
-        is_user=own is not None and "/user@" in own.path,
+        is_user=is_user,
         is_delegated=service_cgroup is not None and service_cgroup.is_delegated(),
         unified=hierarchies.is_unified,
         is_v1_alone=service_cgroup is not None and hierarchies.is_v1_alone(service_cgroup),
@@ -147,12 +143,20 @@ def read_unit(environ: Mapping[str, str] | None = None, proc: str = "/proc") -> 
         stdout_is_journal=journal.is_stream(1, journal_stream),
         stderr_is_journal=journal.is_stream(2, journal_stream),
         directory=_working_directory(),
-        runtime_directory=environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-        or environ.get("XDG_RUNTIME_DIR")
-        or "/run",
+        runtime_directory=_runtime_directory(environ, is_user=is_user),
         pid=os.getpid(),
         environ=environ,
     )
+
+
+def _runtime_directory(environ: Mapping[str, str], *, is_user: bool) -> str:
+    """Return the unit's RuntimeDirectory=, or what its manager has for it.
+
+    A login shell of root's has $XDG_RUNTIME_DIR, too, and means the units of the system's manager.
+    """
+    own = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    users = environ.get("XDG_RUNTIME_DIR", "") if is_user or os.geteuid() else ""
+    return own or users or "/run"
 
 
 def without_notifications(unit: UnitContext) -> UnitContext:

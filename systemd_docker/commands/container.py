@@ -163,6 +163,7 @@ def _own_timeout_sec(engine: client.Engine, container: Listed) -> int:
 
 def _remove(request: Request) -> int:
     """Remove every container of the unit. For the calling unit none is success: `run` removes its own at the end."""
+    remove_stale(parent_of(request.unit))
     containers = ownership.containers_of(request.engine, request.unit)
     if request.named is not None:
         _check_removal(request, request.named, containers)
@@ -173,7 +174,6 @@ def _remove(request: Request) -> int:
         )
     if request.named is None:
         remove_leftovers(request.unit)
-    remove_stale(parent_of(request.unit))
     return 0
 
 

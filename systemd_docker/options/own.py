@@ -29,6 +29,7 @@ class OwnOptions:
     journal:      "stream" relays output unchanged, "fields" makes each line a record with Docker's fields.
     log_overflow: when the reader of the log falls behind: "block" slows the payload down, "drop" loses output.
     log_priority: syslog(3)'s, of standard output and of standard error.
+    plain_request: ask the engine for what the docker CLI asks for, and for nothing more.
     """
 
     cgroups: tuple[str, ...]
@@ -50,6 +51,7 @@ class OwnOptions:
     replace: bool
     help: bool
     version: bool
+    plain_request: bool = False
 
 
 def choice(long: str, help: str, words: str, default: str) -> Flag:  # noqa: A002  the column's name
@@ -116,13 +118,18 @@ OWN_FLAGS = (
            " reporting it as running", "auto|payload|health|engine", "auto"),
 )  # fmt: skip
 
-_OWN = Spellings(OWN_FLAGS)
+HIDDEN_FLAGS = (switch("plain-request", ""),)
+"""For comparing the create request with the docker CLI's; no unit has a use for it."""
+
+_OWN = Spellings((*OWN_FLAGS, *HIDDEN_FLAGS))
 
 
 def parse_own(argv: Sequence[str]) -> tuple[OwnOptions, tuple[str, ...]]:
     """Return the options, and the words after them: ("run", "--rm", "busybox", …), or none."""
     uses, rest = parse_flags(argv, _OWN)
-    values = {flag.long: flag.default for flag in OWN_FLAGS} | {flag.long: value for flag, value in uses}
+    values = {flag.long: flag.default for flag in (*OWN_FLAGS, *HIDDEN_FLAGS)} | {
+        flag.long: value for flag, value in uses
+    }
     notify = [value if flag.long == "sdnotify" else "container" for flag, value in uses if _sets_notify(flag, value)]
     texts = {long: str(value) for long, value in values.items()}
     switches = {long: value in (True, "true") for long, value in values.items()}
@@ -146,6 +153,7 @@ def parse_own(argv: Sequence[str]) -> tuple[OwnOptions, tuple[str, ...]]:
         replace=switches["replace"],
         help=switches["help"],
         version=switches["version"],
+        plain_request=switches["plain-request"],
     )
     return options, rest
 

@@ -31,24 +31,23 @@ _READY_WHEN = {"conmon": "started", "container": "payload", "healthy": "healthy"
 
 @frozen
 class LaunchPlan:
-    """One container to be, and what becomes of it.
+    """The container of one start, and what systemd-docker does for it.
 
     body:         the create request.
     pull:         "missing", "always", "never".
-    remove:       whether the container is removed when it has ended, and a stopped one of its name before.
-    replace:      whether one of its name is removed before that runs.
-    leader_is_main: whether the service manager gets the leader for MAINPID=.
-    main_pid_hint:  what keeps it from that although nobody asked for it, "" if nothing.
-    passes_signals_on: whether signals that do not stop go to the payload through us: not where the manager's own
-                    signals reach it, as those for the main process do when that is the leader.
-    notify_directory: where the payload's notification socket will be, "" if it has none.
-    ready:        when READY=1 is true: "started"; "healthy", at the first healthy; "payload", which says so itself.
-    watchdog:     who says WATCHDOG=1: "payload", "health", "engine"; "auto" leaves it to what the container has; ""
-                  for nobody, where the unit has no watchdog.
+    remove:       remove the container when it has ended, and before the start a stopped container of its name.
+    replace:      before the start, remove a container of its name, even if it runs.
+    leader_is_main: send systemd the leader's PID as MAINPID=.
+    main_pid_hint:  why systemd-docker stays the main process although --main-pid=auto is set, "" for no reason.
+    passes_signals_on: forward signals that do not stop the unit: not where systemd sends them to the leader itself.
+    notify_directory: the directory of the payload's notification socket, "" for none.
+    ready:        when READY=1 is sent: "started"; "healthy", at the first healthy; "payload", by the payload.
+    watchdog:     the source of WATCHDOG=1: "payload", "health", "engine"; "auto" chooses by the container's
+                  healthcheck; "" where the unit has no watchdog.
     watchdog_usec: WatchdogSec=, 0 for none.
     health_on_failure: "none", "kill", "restart", "stop".
-    wants_input:  whether the payload gets our standard input.
-    wants_output: whether its output is relayed.
+    wants_input:  connect systemd-docker's standard input to the payload.
+    wants_output: relay the payload's output.
     cleanup_timeout_sec: how long the engine may take to undo a start, and to answer at all once the unit is to stop.
     docker_config: credentials that have to be in the container before it starts, None for nothing.
     fallback:     the next plan, if the engine cannot create the container where this plan's adoption wants it.
@@ -78,7 +77,7 @@ class LaunchPlan:
 
     @property
     def needs_healthcheck(self) -> str:
-        """The option that means nothing for a container without a healthcheck; "" where none was used."""
+        """Return the option that has no effect on a container without a healthcheck; "" where none was used."""
         if self.ready == "healthy":
             return "--sdnotify=healthy"
         if self.health_on_failure != "none":
@@ -87,7 +86,7 @@ class LaunchPlan:
 
 
 def make_plan(own: OwnOptions, options: RunOptions, request: CreateRequest, facts: PlanFacts) -> LaunchPlan:
-    """Raises AdoptionError where the container cannot become part of the unit."""
+    """Plan the start. Raises AdoptionError where the container cannot become part of the unit."""
     made: LaunchPlan | None = None
     ways = choose_adoptions(own.adopt, options, facts, cgroups=own.cgroups)
     if ways[0].is_in_unit:
@@ -116,7 +115,7 @@ def _launch_plan(
     if own.env:
         own_env = body.get("Env")
         body = {**body, "Env": [*handed_on(unit.environ), *(own_env if isinstance(own_env, list) else [])]}
-    if not unit.is_plain:
+    if not own.plain_request:
         body = with_labels(with_adoption(body, adoption), unit)
         if directory:
             body = notify.with_socket(body, directory, unit.watchdog_usec if watchdog == "payload" else 0)
@@ -146,7 +145,10 @@ def _launch_plan(
 
 
 def choose_watchdog(wanted: str, ready: str, unit: UnitContext) -> str:
-    """wanted: "auto", "payload", "health" or "engine". A payload that says READY=1 is taken for one that pings."""
+    """Choose the source of WATCHDOG=1. wanted: "auto", "payload", "health" or "engine".
+
+    A payload that sends READY=1 is taken to send WATCHDOG=1.
+    """
     if not unit.watchdog_usec:
         return ""
     return "payload" if wanted == "auto" and ready == "payload" else wanted

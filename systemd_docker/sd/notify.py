@@ -1,15 +1,16 @@
-"""The sd_notify protocol, both ends: what we tell the service manager and what a payload tells us.
+"""The sd_notify protocol, both ends: messages to systemd, and messages of the payload.
 
 See sd_notify(3). The wire format is stable: https://systemd.io/PORTABILITY_AND_STABILITY/
 
 Which package sends what. systemd-python's systemd.daemon sends what carries file descriptors (BARRIER=1, FDSTORE=1),
 which sdnotify cannot, and text (STATUS=), which sdnotify encodes as Latin-1: one typographer's dash in a status would
-lose the whole message. So every unit has it in memory when it starts and when it ends, and it sends what else is said
-then and at rest: READY=1, MAINPID=, WATCHDOG=1. Of it only its C part is imported, which takes 1 ms of CPU, and 2 ms
-and 1 MB less than the module around it; sdnotify, because it imports socket, took 6 ms more of every start and as
-much again of the end of a service that has rested, and 1.4 MB. sdnotify sends what is fixed and plain ASCII and may
-cost that: EXTEND_TIMEOUT_USEC= during a pull. It is constructed with debug=True, or it would swallow every error.
-Receiving is a recvmsg(2) of our own: neither has it.
+lose the whole message. So every unit has it in memory when it starts and when it ends, and it sends the other
+messages of a start and of a rest: READY=1, MAINPID=, WATCHDOG=1. Of it only its C part is imported, which takes 1 ms
+of CPU, and 2 ms and 1 MB less than the module around it; sdnotify, because it imports socket, took 6 ms more of every
+start and as much again of the end of a service that has rested, and 1.4 MB. sdnotify sends what is fixed and plain
+ASCII and may cost that: EXTEND_TIMEOUT_USEC= during a pull. It is constructed with debug=True, or it would swallow
+every error.
+Receiving is a recvmsg(2) here: neither has it.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def encode(assignments: Assignments) -> str:
 
 
 def decode(datagram: bytes) -> dict[str, str]:
-    """The reverse of encode; a line without "=" is dropped, as the service manager drops it."""
+    """Reverse encode(); a line without "=" is dropped, as the service manager drops it."""
     lines = datagram.decode(errors="replace").split("\n")
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
@@ -63,11 +64,12 @@ def load() -> None:
 
 
 class Notifier:
-    """Our end towards the service manager; without one ($NOTIFY_SOCKET unset) every message goes nowhere, quietly."""
+    """The sender of messages to systemd; without $NOTIFY_SOCKET every message is dropped."""
 
     def __init__(self, socket_path: str) -> None:
         """socket_path: $NOTIFY_SOCKET, which both packages read from the environment themselves; "" for none."""
         self.enabled = bool(socket_path)
+        self._path = socket_path
         self._plain: sdnotify.SystemdNotifier | None = None
 
     def notify(self, **assignments: str | int) -> None:
@@ -75,21 +77,27 @@ class Notifier:
         self.notify_text({key: str(value) for key, value in assignments.items()})
 
     def notify_plain(self, **assignments: int) -> None:
-        """The same by sdnotify, for who has the time and the memory: notify_plain(EXTEND_TIMEOUT_USEC=1)."""
+        """The same by sdnotify, which takes more time and memory: notify_plain(EXTEND_TIMEOUT_USEC=1)."""
         if self.enabled:
-            if self._plain is None:
-                import sdnotify
+            import sdnotify
 
-                self._plain = sdnotify.SystemdNotifier(debug=True)
-            self._plain.notify(encode({key: str(value) for key, value in assignments.items()}))
+            try:
+                # Its constructor connects already.
+                self._plain = self._plain or sdnotify.SystemdNotifier(debug=True)
+                self._plain.notify(encode({key: str(value) for key, value in assignments.items()}))
+            except OSError as error:
+                raise _named(error, self._path) from None
 
     def notify_text(self, assignments: Assignments, fds: Sequence[int] = ()) -> None:
-        """Assignments with any text, and with fds, which are duplicated on the way and stay ours. Raises OSError."""
+        """Assignments with any text, and with fds, which stay the caller's. Raises OSError."""
         if self.enabled:
             from systemd import _daemon
 
             # Its argument may not be None, and an empty list is sent as ancillary data without anything in it.
-            _daemon.notify(encode(assignments), **({"fds": list(fds)} if fds else {}))
+            try:
+                _daemon.notify(encode(assignments), **({"fds": list(fds)} if fds else {}))
+            except OSError as error:
+                raise _named(error, self._path) from None
 
     def start_barrier(self) -> int:
         """An fd, the caller's, that hangs up (POLLHUP) when the manager has acted on everything sent so far.
@@ -108,12 +116,18 @@ class Notifier:
         return reader
 
 
+def _named(error: OSError, path: str) -> OSError:
+    """Return error with path, and with an errno: the socket module has none for a path over 107 bytes; unix(7)."""
+    code = error.errno or errno.ENAMETOOLONG
+    return OSError(code, os.strerror(code), path)
+
+
 @frozen
 class Message:
     """The message of one payload process.
 
-    fds: ours now; the receiver of the message closes them.
-    pid: the sender's, as we see it; 0 where the kernel cannot say.
+    fds: the caller's, to close.
+    pid: the sender's, in this process's PID namespace; 0 for a process outside of it.
     """
 
     lines: tuple[bytes, ...]
@@ -122,7 +136,7 @@ class Message:
 
 
 class Listener:
-    """The service manager's end of a notification socket of our own, which anybody who reaches its path may use."""
+    """The receiving end of a notification socket, which any process that reaches its path may use."""
 
     def __init__(self, path: str) -> None:
         """Bind path with mode 0666: the directory around it decides who may reach it. Raises OSError."""
@@ -133,9 +147,7 @@ class Listener:
             os.chmod(path, 0o666)
         except OSError as error:
             self.socket.close()
-            # socket.bind() has no errno for a path over 107 bytes; unix(7).
-            code = error.errno or errno.ENAMETOOLONG
-            raise OSError(code, os.strerror(code), path) from None
+            raise _named(error, path) from None
 
     @classmethod
     def resumed(cls, fd: int) -> Listener:

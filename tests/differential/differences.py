@@ -17,7 +17,7 @@ class Difference:
     docker:   whether the docker CLI accepts the line; None where that takes a network to find out.
     ours:     whether we do.
     why:      as the manual says it.
-    plain:    also when asked for plain docker's request (SYSTEMD_DOCKER_PLAIN=1).
+    plain:    also when asked for plain docker's request (--plain-request).
     api:      the version of the engine's API at which it shows.
     """
 

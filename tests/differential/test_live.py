@@ -80,8 +80,8 @@ def test_docker_is_different_where_the_table_says_so(row: Difference) -> None:
 
 @pytest.mark.parametrize("api", recorded.API_VERSIONS)
 def test_the_whole_of_systemd_docker_asks_for_the_same(api: str) -> None:
-    ask = [sys.executable, "-P", "-m", "systemd_docker", "--adopt=none", "--log-level=warning", "run"]
-    environ = {"SYSTEMD_DOCKER_PLAIN": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    ask = [sys.executable, "-P", "-m", "systemd_docker", "--plain-request", "--log-level=warning", "run"]
+    environ = {"PYTHONPATH": str(Path(__file__).parents[2])}
     answers = recorded.expected_answers()
 
     with command_client(ask, api, environ) as client:

@@ -340,7 +340,7 @@ def test_standard_input_is_the_containers_where_there_is_one(engine: FakeEngine)
 
 
 def test_plain_needs_no_unit(engine: FakeEngine) -> None:
-    returncode, stdout, _ = finish(command(engine, "run", "busybox:musl", environ={"SYSTEMD_DOCKER_PLAIN": "1"}))
+    returncode, stdout, _ = finish(command(engine, "--plain-request", "run", "busybox:musl"))
 
     assert (returncode, stdout) == (0, "hello\n")
     assert "Labels" not in engine.matching("POST /containers/create")[0].json()

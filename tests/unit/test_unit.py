@@ -86,12 +86,19 @@ def test_who_keeps_the_unit_in_which_tree(
     assert context.is_v1_alone is (is_v1_alone or (not unified and not is_systemds))
 
 
-def test_a_shell_is_no_service(tmp_path: Path) -> None:
-    context = unit.read_unit({}, fake_proc(tmp_path, "0::/user.slice/user-0.slice/session-1.scope\n"))
+@pytest.mark.parametrize("environ", [{}, {"XDG_RUNTIME_DIR": "/run/user/0"}], ids=["bare", "login"])
+def test_a_shell_of_roots_is_no_service(tmp_path: Path, environ: dict[str, str]) -> None:
+    context = unit.read_unit(environ, fake_proc(tmp_path, "0::/user.slice/user-0.slice/session-1.scope\n"))
 
     assert context.name == ""
     assert context.cgroup is None
-    assert context.runtime_directory == "/run"
+    assert context.runtime_directory == ("/run" if os.geteuid() == 0 else environ.get("XDG_RUNTIME_DIR", "/run"))
+
+
+def test_a_users_unit_has_the_users_runtime_directory(tmp_path: Path) -> None:
+    proc = fake_proc(tmp_path, "0::/user.slice/user-1.slice/user@1.service/app.slice/web.service\n")
+
+    assert unit.read_unit({"XDG_RUNTIME_DIR": "/run/user/1"}, proc).runtime_directory == "/run/user/1"
 
 
 def test_no_cgroup_filesystem_is_no_service(tmp_path: Path) -> None:

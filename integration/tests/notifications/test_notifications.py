@@ -37,6 +37,27 @@ def test_every_kind_of_container_reaches_its_socket(machine: Machine, options: s
     assert machine.show("web", "StatusText") == "At your service"
 
 
+@pytest.mark.parametrize("name", ["web", "a:b-" + "x" * 243], ids=["short", "long"])
+def test_what_a_killed_systemd_docker_leaves_goes_with_the_next_start_or_with_rm(machine: Machine, name: str) -> None:
+    own = "--sdnotify=container --main-pid=wrapper"
+    options = f"--rm --name web {HOST_TOOLS}"
+    machine.install_unit(f"{name}.service", unit(NOTIFIED, own=own, options=options, service=("TimeoutStopSec=2",)))
+
+    for _ in range(2):
+        machine.run(f"systemctl start {name}")
+        assert len(sockets(machine)) == 1
+        machine.run(f"systemctl kill --signal=KILL --kill-whom=main {name}")
+        poll(lambda: machine.show(name, "ActiveState") == "failed", what=f"{name} to be dead")
+    machine.run(f"systemctl reset-failed {name}")
+    machine.attempt(f"systemd-docker rm --unit={name}")
+
+    assert sockets(machine) == []
+
+
+def sockets(machine: Machine) -> list[str]:
+    return machine.run("find /run/systemd-docker -type s 2>/dev/null || true").split()
+
+
 def test_a_container_in_a_user_namespace_of_its_own_reaches_its_socket(own_machine: Machine) -> None:
     machine = own_machine
     machine.write("/etc/subuid", "dockremap:100000:65536\n")

@@ -49,8 +49,9 @@ def make_payload_socket(directory: str, cleanup: ExitStack) -> PayloadSocket:
     parent_fd = _lock_parent(parent)
     try:
         _remove_stale(parent, parent_fd)
+        cleanup.callback(_rmdir, parent)
         os.mkdir(name, 0o700, dir_fd=parent_fd)
-        cleanup.callback(_remove_empty, directory)
+        cleanup.callback(_rmdir, directory)
         lock_fd = Fd(os.open(name, _DIRECTORY, dir_fd=parent_fd))
         cleanup.callback(os.close, lock_fd)
         fcntl.flock(lock_fd, fcntl.LOCK_EX)
@@ -59,11 +60,18 @@ def make_payload_socket(directory: str, cleanup: ExitStack) -> PayloadSocket:
     os.mkdir(SHARED, dir_fd=lock_fd)
     cleanup.callback(os.rmdir, f"{directory}/{SHARED}")
     os.chmod(SHARED, 0o755, dir_fd=lock_fd)
-    path = f"{directory}/{SHARED}/{SOCKET}"
-    listener = Listener(path)
+    listener = _bind(lock_fd)
     cleanup.callback(listener.close)
-    cleanup.callback(os.unlink, path)
+    cleanup.callback(os.unlink, f"{directory}/{SHARED}/{SOCKET}")
     return PayloadSocket(listener, lock_fd)
+
+
+def _bind(directory_fd: Fd) -> Listener:
+    """Bind by the directory's fd: RuntimeDirectory= may be longer than the 107 bytes of a socket's path; unix(7).
+
+    The container knows the socket by a short path of its own.
+    """
+    return Listener(f"/proc/self/fd/{directory_fd}/{SHARED}/{SOCKET}")
 
 
 def remove_stale(parent: str) -> None:
@@ -139,11 +147,6 @@ def _remove_one(directory: str) -> None:
         log.debug(f"'{directory}' has no socket: {error.strerror}")
     _rmdir(f"{directory}/{SHARED}")
     _rmdir(directory)
-
-
-def _remove_empty(directory: str) -> None:
-    _rmdir(directory)
-    _rmdir(os.path.dirname(directory))
 
 
 def _rmdir(path: str) -> None:

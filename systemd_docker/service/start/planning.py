@@ -46,12 +46,12 @@ def prepare(
     """
     try:
         engine, info = _meet(unit, queries, wait)
-        request = create_request(options, client_side.read_client(unit, engine), plain=unit.is_plain)
+        request = create_request(options, client_side.read_client(unit, engine), plain=own.plain_request)
         properties = queries.properties(wait)
     finally:
         queries.close()
     # A request that is compared with docker's is made outside of units, too.
-    own = replace(own, adopt="none") if unit.is_plain else own
+    own = replace(own, adopt="none") if own.plain_request else own
     facts = PlanFacts(unit, properties, info)
     if own.adopt != "none" and mounts_of(request.body):
         read_only = mount_facts.look_up(request.body, engine, info)

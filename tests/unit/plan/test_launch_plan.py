@@ -49,8 +49,8 @@ def make(
 ) -> launch_plan.LaunchPlan:
     options = parse_run(line.split())
     request = CreateRequest("", "", {"Image": "busybox:musl", **(body or {})})  # type: ignore[dict-item]
-    unit = replace(unit, environ={**unit.environ, "SYSTEMD_DOCKER_PLAIN": "1"}) if plain else unit
-    return launch_plan.make_plan(own_options(own), options, request, PlanFacts(unit, properties, info))
+    asked = replace(own_options(own), plain_request=plain)
+    return launch_plan.make_plan(asked, options, request, PlanFacts(unit, properties, info))
 
 
 def own_options(words: str) -> OwnOptions:

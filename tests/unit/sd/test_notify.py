@@ -125,3 +125,25 @@ def test_every_user_may_write_to_a_listener(listener_path: str) -> None:
 
     assert os.stat(listener_path).st_mode & 0o777 == 0o666
     listener.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"), [("/nonexistent/notify", "No such file"), (f"/{'x' * 120}", "File name too long")]
+)
+@pytest.mark.parametrize("call", ["notify(READY=1)", "notify_plain(EXTEND_TIMEOUT_USEC=1)"])
+def test_a_failure_has_a_reason_and_the_sockets_path(path: str, reason: str, call: str) -> None:
+    script = f"import sys\nfrom systemd_docker.sd.notify import Notifier\nNotifier(sys.argv[1]).{call}"
+
+    sender = subprocess.run(
+        [sys.executable, "-c", script, path], env={"NOTIFY_SOCKET": path}, capture_output=True, text=True, check=False
+    )
+
+    assert reason in sender.stderr.splitlines()[-1]
+    assert repr(path) in sender.stderr.splitlines()[-1]
+
+
+def test_a_listener_whose_path_is_too_long_has_a_reason_and_the_path() -> None:
+    with pytest.raises(OSError, match=r"File name too long: '/xxx") as caught:
+        notify.Listener(f"/{'x' * 120}")
+
+    assert caught.value.errno

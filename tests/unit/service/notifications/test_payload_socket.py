@@ -120,9 +120,18 @@ def test_a_common_directory_of_others_is_refused(kind: str, parent: Path) -> Non
         make(parent / "a", cleanup)
 
 
-def test_a_path_that_is_too_long_for_a_socket_is_named(parent: Path) -> None:
+def test_a_directory_may_be_longer_than_the_path_of_a_socket(parent: Path) -> None:
+    with ExitStack() as cleanup:
+        make(parent / ("x:" * 120), cleanup)
+
+        assert (parent / ("x:" * 120) / "n/notify").is_socket()
+
+    assert not parent.exists()
+
+
+def test_a_name_that_no_directory_can_have_is_named(parent: Path) -> None:
     with ExitStack() as cleanup, pytest.raises(OSError, match=r"File name too long.*xxx") as caught:
-        make(parent / ("x" * 120), cleanup)
+        make(parent / ("x" * 256), cleanup)
 
     assert caught.value.errno
     assert not parent.exists()
