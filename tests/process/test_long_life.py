@@ -51,8 +51,8 @@ def test_a_stop_cuts_the_question_short_why_a_container_was_killed(engine: FakeE
     release_facts = engine.hold("GET /containers/*/json")
     release_events = engine.hold("GET /events")
     engine.finish("web", 137)
-    engine.wait_for_request("GET /events")
-    engine.wait_for_request("GET /containers/*/json", count=asked + 1)
+    asks = (lambda: engine.matching("GET /events"), lambda: len(engine.matching("GET /containers/*/json")) > asked)
+    engine.wait_for(lambda: any(ask() for ask in asks), what="the question why it ended")
     process.send_signal(signal.SIGTERM)
 
     assert process.wait(STOP_SEC) == -signal.SIGKILL

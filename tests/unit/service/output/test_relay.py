@@ -383,3 +383,13 @@ def test_output_that_is_given_up_ends_once(slow_reader: tuple[int, int], tmp_pat
     assert bench.finished == 1
     bench.engine.close()
     bench.close()
+
+
+def test_an_engine_that_resets_the_stream_ends_it(tmp_path: Path) -> None:
+    """Data that it has not read makes the kernel reset the connection when the engine closes it."""
+    bench = Bench(tmp_path)
+    bench.engine.sendall(frame(STDOUT, b"kept\n"))
+    bench.loop.step(1.0)
+    bench.stream.send(b"never read")
+
+    assert bench.finish()[STDOUT] == b"kept\n"

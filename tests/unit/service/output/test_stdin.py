@@ -57,8 +57,8 @@ def test_a_terminal_that_has_gone_is_the_end_of_the_input() -> None:
     stream.setblocking(False)
     master, terminal = os.openpty()
     loop = Loop()
-    relayed = Input(loop, stream.fileno(), terminal)
-    os.close(master)
+    relayed = Input(loop, stream.fileno(), master)
+    os.close(terminal)
 
     loop.run_until(lambda: relayed.has_ended)
 
@@ -66,7 +66,7 @@ def test_a_terminal_that_has_gone_is_the_end_of_the_input() -> None:
     assert engine.recv(1) == b""
     for closable in (engine, stream):
         closable.close()
-    os.close(terminal)
+    os.close(master)
 
 
 def test_a_source_without_data_is_not_its_end() -> None:

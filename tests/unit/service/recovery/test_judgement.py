@@ -272,3 +272,18 @@ def test_closing_leaves_nothing(engine: FakeEngine, loop: Loop, judge: Judge, wa
     assert loop.is_empty
     for release in releases:
         release()
+
+
+def test_events_that_are_none_decide_nothing(engine: FakeEngine, judge: Judge) -> None:
+    engine.answer_with("GET /events", b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n[no]\n\n")
+    judge.begin(3)
+
+    assert judge.verdict() == Verdict()
+
+
+def test_facts_that_are_none_leave_the_kill_unexplained(engine: FakeEngine, judge: Judge) -> None:
+    engine.finish("web", KILLED, oom_killed=True)
+    engine.answer_with("GET /containers/*/json", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]")
+    judge.begin(KILLED)
+
+    assert not judge.verdict().ran_out_of_memory
