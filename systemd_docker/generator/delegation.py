@@ -44,6 +44,17 @@ Delegate=yes
 SUBGROUP_TEXT = "DelegateSubgroup=supervisor\n"
 
 
+GUARDS_DROP_IN = "0-systemd-docker-guards.conf"
+
+GUARDS_TEXT = """\
+# Written by systemd-docker-generator(8): ExecStart= runs systemd-docker, whose guard lives in this service. It tells
+# systemd when every process of the unit was killed at once, which systemd itself may not notice; systemd-docker(1).
+[Unit]
+Wants=systemd-docker-guards.service
+After=systemd-docker-guards.service
+"""
+
+
 def drop_in(unit: unit_file.UnitFile, systemd_version: int) -> str:
     """The text of the drop-in that unit needs, "" where it needs none.
 

@@ -75,17 +75,21 @@ def generate(directories: Sequence[str], systemd_version: int) -> Iterator[Gener
     """
     load_path = read_load_path(directories)
     contents = Contents()
-    served: set[str] = set()
+    delegated: set[str] = set()
+    guarded: set[str] = set()
     for name in sorted(mentioning(load_path, contents)):  # templates come before their instances
-        if template_of(name) in served:
-            continue
         try:
-            text = delegation.drop_in(effective(load_path, name, contents), systemd_version)
+            unit = effective(load_path, name, contents)
+            text = delegation.drop_in(unit, systemd_version)
+            needs_guard = delegation.runs_container(unit)
         except Exception as error:  # whatever it is, other units do not pay for it
             _say(log.WARNING, f"cannot read '{name}', it gets no drop-in: {error}")
             continue
-        if text:
-            served.add(name)
+        if needs_guard and template_of(name) not in guarded:
+            guarded.add(name)
+            yield GeneratedFile(f"{name}.d/{delegation.GUARDS_DROP_IN}", delegation.GUARDS_TEXT)
+        if text and template_of(name) not in delegated:
+            delegated.add(name)
             yield GeneratedFile(f"{name}.d/{delegation.DROP_IN}", text)
 
 
@@ -103,10 +107,13 @@ def mentioning(load_path: LoadPath, contents: Contents) -> Iterator[str]:
             yield name
 
 
+OWN_DROP_INS = (delegation.DROP_IN, delegation.GUARDS_DROP_IN)
+
+
 def effective(load_path: LoadPath, name: str, contents: Contents) -> unit_file.UnitFile:
     """A unit as the service manager sees it: nothing where it is masked."""
     unit = contents.read(load_path.units[name])
-    paths = [drop_in.path for drop_in in drop_ins_of(load_path, name) if drop_in.name != delegation.DROP_IN]
+    paths = [drop_in.path for drop_in in drop_ins_of(load_path, name) if drop_in.name not in OWN_DROP_INS]
     texts = [unit, *map(contents.read, paths)] if unit else []
     return unit_file.merge(unit_file.parse(text.decode(errors="surrogateescape")) for text in texts)
 

@@ -23,7 +23,7 @@ SOON_SEC = 4
 
 BEHIND_THE_GATE = ("Environment=DOCKER_HOST=unix:///run/gate/sock", f"TimeoutStopSec={TIMEOUT_STOP_SEC}")
 
-NOT_REMOVED = r"cannot remove container 'web': timed out after \d+ s waiting for the engine"
+NOT_REMOVED = r"cannot remove container \S+: timed out after \d+ s waiting for the engine"
 
 
 GATE_UNIT = """

@@ -6,6 +6,7 @@ import os
 
 from systemd_docker import log
 from systemd_docker.frozen import frozen, replace
+from systemd_docker.kernel import cgroup
 from systemd_docker.kernel.fd import NO_FD, Fd
 from systemd_docker.plan import notify
 from systemd_docker.plan.stop import reaches_payload, stop_budget_sec, stop_timeout_sec, stops_payload
@@ -119,7 +120,11 @@ def steady_text(container: Container, plan: LaunchPlan, unit_restarts: int) -> s
 
 def _post_guard(unit: UnitContext, wait: Wait, cleanup: ExitStack) -> Fd:
     """Post the guard before the leader is announced: from then on systemd does not notice if this process dies."""
-    fd = guard.start(unit.notify_socket, wait)
+    place = guard.Place()
+    if unit.cgroup is not None and unit.unified and not unit.is_in_namespace:
+        own = cgroup.read_hierarchies().of_service(cgroup.read_proc_cgroup("self"))
+        place = guard.place_of(unit.cgroup.mount, own.path)
+    fd = guard.start(unit.notify_socket, place, wait)
     if fd != NO_FD:
         cleanup.callback(os.close, fd)
         cleanup.callback(guard.dismiss, fd)

@@ -54,12 +54,33 @@ def make_tree(root: Path, tree: Tree) -> None:
 
 
 def generate(root: Path, systemd_version: int = 257) -> dict[str, str]:
-    """Unit name -> text of the drop-in that the generator makes for it."""
+    """Unit name -> text of the drop-in for Delegate= that the generator makes for it."""
+    return made_by_name(root, delegation.DROP_IN, systemd_version)
+
+
+def made_by_name(root: Path, drop_in: str, systemd_version: int = 257) -> dict[str, str]:
+    """Unit name -> text of the drop-in of that name."""
     directories = [str(root / directory) for directory in DIRECTORIES]
     made = {file.path: file.text for file in main.generate(directories, systemd_version)}
-    suffix = f".d/{delegation.DROP_IN}"
-    assert all(path.endswith(suffix) for path in made)
-    return {path.removesuffix(suffix): text for path, text in made.items()}
+    suffixes = tuple(f".d/{name}" for name in main.OWN_DROP_INS)
+    assert all(path.endswith(suffixes) for path in made)
+    suffix = f".d/{drop_in}"
+    return {path.removesuffix(suffix): text for path, text in made.items() if path.endswith(suffix)}
+
+
+def test_every_unit_that_runs_a_container_has_its_guard_delegated_or_not(tmp_path: Path) -> None:
+    make_tree(tmp_path, {
+        f"{ETC}/a.service": OURS,
+        f"{ETC}/b.service": f"{OURS}Delegate=yes\n",
+        f"{ETC}/c.service": OTHER,
+        f"{ETC}/d@.service": OURS,
+        f"{ETC}/d@1.service": Link("d@.service"),
+    })  # fmt: skip
+
+    made = made_by_name(tmp_path, delegation.GUARDS_DROP_IN)
+
+    assert set(made) == {"a.service", "b.service", "d@.service"}
+    assert set(made.values()) == {delegation.GUARDS_TEXT}
 
 
 LOAD_PATHS: Mapping[str, tuple[Tree, set[str]]] = {

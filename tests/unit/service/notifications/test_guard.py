@@ -3,12 +3,14 @@ from __future__ import annotations
 import os
 import select
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from systemd_docker.engine.http import wait_ready
+from systemd_docker.kernel.cgroup import Cgroup
 from systemd_docker.kernel.fd import NO_FD
 from systemd_docker.service.notifications import guard
 
@@ -46,7 +48,7 @@ def is_ready(fd: int, events: int = 0) -> bool:
 def test_a_process_that_dies_is_told_of_by_a_main_process_that_is_killed(
     manager: socket.socket, tmp_path: Path
 ) -> None:
-    fd = guard.start(str(tmp_path / "notify"), wait_ready)
+    fd = guard.start(str(tmp_path / "notify"), guard.Place(), wait_ready)
 
     os.close(fd)
 
@@ -61,7 +63,7 @@ def test_a_process_that_dies_is_told_of_by_a_main_process_that_is_killed(
 
 
 def test_who_is_dismissed_says_nothing(manager: socket.socket, tmp_path: Path) -> None:
-    fd = guard.start(str(tmp_path / "notify"), wait_ready)
+    fd = guard.start(str(tmp_path / "notify"), guard.Place(), wait_ready)
 
     guard.dismiss(fd)
 
@@ -82,11 +84,11 @@ def test_dismissing_who_is_gone_is_fine() -> None:
 
 
 def test_a_system_without_a_teller_has_no_guard(tmp_path: Path) -> None:
-    assert guard.start("/nowhere", wait_ready, path=str(tmp_path)) == NO_FD
+    assert guard.start("/nowhere", guard.Place(), wait_ready, path=str(tmp_path)) == NO_FD
 
 
 def test_a_system_without_a_shell_has_no_guard() -> None:
-    assert guard.start("/nowhere", wait_ready, shell="/nonexistent") == NO_FD
+    assert guard.start("/nowhere", guard.Place(), wait_ready, shell="/nonexistent") == NO_FD
 
 
 def test_a_shell_that_does_not_come_back_is_killed(tmp_path: Path) -> None:
@@ -94,4 +96,38 @@ def test_a_shell_that_does_not_come_back_is_killed(tmp_path: Path) -> None:
     shell.write_text("#!/bin/sh\nexec sleep 60\n")
     shell.chmod(0o755)
 
-    assert guard.start("/nowhere", wait_ready, shell=str(shell), timeout_sec=0.1) == NO_FD
+    assert guard.start("/nowhere", guard.Place(), wait_ready, shell=str(shell), timeout_sec=0.1) == NO_FD
+
+
+def test_a_guard_lives_in_its_own_cgroup_and_speaks_from_the_units(
+    manager: socket.socket, tmp_path: Path, cgroup2: Cgroup
+) -> None:
+    home, unit = cgroup2.child("home"), cgroup2.child("unit")
+    for each in (home, unit):
+        each.make()
+    place = guard.Place(f"{home.directory}/cgroup.procs", f"{unit.directory}/cgroup.procs")
+    fd = guard.start(str(tmp_path / "notify"), place, wait_ready)
+    assert home.wait_for("populated 1", time.monotonic() + PATIENCE_SEC)
+    (pid,) = home.pids()
+    assert Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0] == guard.NAME.encode()
+
+    os.close(fd)
+
+    assert receive(manager)[0] == f"MAINPID={pid}"
+    assert unit.pids() >= {pid}
+    receive(manager)
+    assert unit.wait_for("populated 0", time.monotonic() + PATIENCE_SEC)
+
+
+def test_a_guard_without_a_home_stays_in_the_unit(tmp_path: Path) -> None:
+    assert guard.place_of(str(tmp_path), "/system.slice/web.service") == guard.Place()
+
+
+def test_a_guard_lives_where_both_cgroups_can_be_written(tmp_path: Path) -> None:
+    for path in (guard.HOME, "system.slice/web.service/supervisor"):
+        (tmp_path / path).mkdir(parents=True)
+        (tmp_path / path / "cgroup.procs").touch()
+
+    assert guard.place_of(str(tmp_path), "/system.slice/web.service/supervisor") == guard.Place(
+        f"{tmp_path}/{guard.HOME}/cgroup.procs", f"{tmp_path}/system.slice/web.service/supervisor/cgroup.procs"
+    )
