@@ -33,15 +33,16 @@ _DIRECTORIES = "/run /run/systemd-docker* /tmp /var/tmp /dev/shm /"
 _SYSTEMS_OWN = "^/run/mount$|/systemd-private-"
 """Files of libmount, and those of PrivateTmp= while a service runs."""
 
-_PARENT_CGROUPS = "/(docker|system.slice|commands|docker.service/.control)$"
+_PARENT_CGROUPS = "/(docker|system.slice|commands|docker.service/.control|systemd-docker-guards.service)$"
 """Cgroups that a test may leave: the engine's parent of all containers, on v1 those that runc makes above it, the one
-of Machine.run(), and the one that systemd may leave of an ExecReload=."""
+of Machine.run(), the one that systemd may leave of an ExecReload=, and the home of the guards, which stays active."""
 
 _LISTINGS = {
     "cgroup": rf"find /sys/fs/cgroup -mindepth 1 -type d -printf '/%P\n' | grep -vE '{_PARENT_CGROUPS}'",
     "mount": "cut -d ' ' -f 5 /proc/1/mountinfo",
     "file": f"find {_DIRECTORIES} -xdev -mindepth 1 -maxdepth 1 2>/dev/null | grep -vE '{_SYSTEMS_OWN}'",
     "container": "docker ps --all --format '{{.Names}} ({{.Status}})'",
+    "guard": "pgrep --full --list-full '^systemd-docker-guard' || true",
     "failed unit": "systemctl list-units --failed --plain --no-legend --full | cut -d ' ' -f 1",
 }
 """Commands that print one line per existing thing, by kind."""

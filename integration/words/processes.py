@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from integration.harness.machine import Machine, poll
 
+CGROUPS = "/sys/fs/cgroup/system.slice"
+
 
 def leader(machine: Machine, container: str = "web") -> str:
     """Return the PID of a container's first process."""
@@ -22,7 +24,14 @@ def wrapper(machine: Machine, unit: str = "web.service", parent: str = "system.s
 
 def guard(machine: Machine, unit: str = "web.service") -> str:
     """Return the PID of the guard, which tells systemd if systemd-docker is killed; "" if there is none."""
-    return _children_of_systemd(machine, f"system.slice/{unit}", "grep -qx sh")
+    homes = f"{CGROUPS}/systemd-docker-guards.service/cgroup.procs {CGROUPS}/{unit}/supervisor/cgroup.procs"
+    # Its environment names the unit's cgroup, where it speaks from, and its command line is its own.
+    is_guard = "tr '\\0' '\\n' </proc/$pid/cmdline | head -n 1 | grep -qx systemd-docker-guard"
+    is_units = f"tr '\\0' '\\n' </proc/$pid/environ | grep -q '^UNIT_PROCS=\\(.*/{unit}/.*\\|\\)$'"
+    found = machine.run(
+        f"for pid in $(cat {homes} 2>/dev/null); do if {is_guard} && {is_units}; then echo $pid; fi; done"
+    )
+    return found.strip()
 
 
 def resting(machine: Machine) -> str:

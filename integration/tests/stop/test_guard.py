@@ -180,3 +180,32 @@ def test_with_main_pid_wrapper_there_is_no_guard(machine: Machine) -> None:
     start(machine, own="--main-pid=wrapper")
 
     assert guard(machine) == ""
+
+
+MANY = "n=0; while [ $n -lt 30 ]; do sleep 1000 & n=$((n+1)); done; wait"
+
+KILL_ALL = """
+for number in $(seq {count}); do
+    systemctl start web
+    [ "$(docker exec web pgrep -c sleep)" = 30 ] || sleep 0.2
+    systemctl kill --signal=KILL web
+    for attempt in $(seq 100); do
+        [ "$(systemctl is-active web)" = active ] || break
+        sleep 0.1
+    done
+    [ "$(systemctl is-active web)" != active ] || echo "$number: stuck"
+    systemctl stop web
+    systemctl reset-failed web 2>/dev/null || true
+done
+"""
+"""A unit whose processes are all gone is noticed within ten seconds, or not at all."""
+
+
+@pytest.mark.parametrize("count", [10, pytest.param(200, marks=pytest.mark.long)])
+def test_a_unit_whose_processes_were_all_killed_at_once_is_not_left_active(machine: Machine, count: int) -> None:
+    """The leader leaves its cgroup long before it is a zombie: it waits for 30 others; kernels before 6.19."""
+    start(machine, command=MANY)
+    machine.run("systemctl stop web")
+    machine.tolerate_journal("Failed with result|left-over|killed|no exit status|cannot remove")
+
+    assert machine.run(KILL_ALL.format(count=count), timeout_sec=20 * count) == ""
