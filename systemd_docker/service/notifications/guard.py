@@ -1,12 +1,10 @@
 """Tell systemd that systemd-docker was killed, while the payload's leader is the unit's main process.
 
 systemd watches its children only. With another main process it does not notice that systemd-docker dies, nor always
-that all processes of the unit do: when they are killed at once, it looks at the main process when the cgroup is
-                                   empty, and the leader, PID 1 of its namespace, may not be a zombie yet (kernels
-                                   before 6.19). So there is a guard: a shell that sleeps in read(2) on a pipe whose
-                                   other end is systemd-docker's alone. When that closes without dismiss(), the guard
-                                   names itself the main process and kills itself, and systemd sees what it would have
-                                   seen of systemd-docker.
+that all processes of the unit do: when they are killed at once, it looks at the main process when the cgroup is empty,
+and the leader, PID 1 of its namespace, may not be a zombie yet (kernels before 6.19). So there is a guard: a shell
+that sleeps in read(2) on a pipe whose other end is systemd-docker's alone. When that closes without dismiss(), the
+guard names itself the main process and kills itself, and systemd sees what it would have seen of systemd-docker.
 
 The guard lives in systemd-docker-guards.service where it can, out of reach of `systemctl kill -s KILL`, and moves
 itself back into the unit's cgroup to speak for it: 0 of 100 units stayed active that way, 61 of 100 with the guard in
@@ -46,17 +44,17 @@ HOME = "system.slice/systemd-docker-guards.service"
 SCRIPT = b"""\
 {
     exec 3<&-
-    [ -z "$HOME_PROCS" ] || echo 0 >"$HOME_PROCS"
+    [ -z "$HOME_PROCS" ] || { exec 4>"$UNIT_PROCS"; echo 0 >"$HOME_PROCS"; }
     read -r self _ </proc/self/stat
     read -r _ && exit
-    [ -z "$HOME_PROCS" ] || echo 0 >"$UNIT_PROCS"
+    [ -z "$HOME_PROCS" ] || echo 0 >&4 || exit
     systemd-notify "MAINPID=$self" "STATUS=systemd-docker was killed"
     kill -KILL "$self"
 } <&3 2>/dev/null &
 """
 """What runs in the background of a shell that ends is systemd's child. /proc/self/stat, because $$ is the shell's.
-systemd-notify(1) returns when systemd has acted on the message, which it accepts only from inside the unit's
-cgroup."""
+systemd-notify(1) returns when systemd has acted on the message, which it accepts only from inside the unit's cgroup.
+That one is held open: once removed it refuses with ENODEV, and one of the same name is the next invocation's."""
 
 START_TIMEOUT_SEC = 5
 
@@ -88,8 +86,7 @@ def start(
     path: str = PATH,
     timeout_sec: float = START_TIMEOUT_SEC,
 ) -> int:
-    """Return an fd, the caller's: if it closes before dismiss(fd), as it does at this process's death, systemd is
-    told.
+    """Return an fd, the caller's: systemd is told if it closes, as at this process's death, before dismiss(fd).
 
     NO_FD where there is nothing to tell it with; everything else is the same then.
 

@@ -27,6 +27,7 @@ EVERYTHING = {
     "usr/local/lib/systemd/system-generators/systemd-docker-generator": 0o755,
     "usr/local/lib/systemd/system/docker@.service": 0o644,
     "usr/local/lib/systemd/system/hello-world.service": 0o644,
+    "usr/local/lib/systemd/system/systemd-docker-guards.service": 0o644,
 }
 """All files but the manual pages, with their modes."""
 
