@@ -1,7 +1,7 @@
 """Tell systemd that systemd-docker was killed, while the payload's leader is the unit's main process.
 
 systemd watches its children only. With another main process it does not notice that systemd-docker dies, nor always
-that all processes of the unit do: when they are killed at once, it looks at the main process when the cgroup is empty,
+that all processes of the unit do: when all are killed, it looks at the main process when the cgroup is empty,
 and the leader, PID 1 of its namespace, may not be a zombie yet (kernels before 6.19). So there is a guard: a shell
 that sleeps in read(2) on a pipe whose other end is systemd-docker's alone. When that closes without dismiss(), the
 guard names itself the main process and kills itself, and systemd sees what it would have seen of systemd-docker.
