@@ -176,6 +176,18 @@ def test_a_guard_that_was_killed_changes_nothing(machine: Machine) -> None:
     assert machine.show("web", "Result") == "success"
 
 
+def test_a_restart_of_the_guards_service_leaves_no_unit_unguarded(machine: Machine) -> None:
+    pid = start(machine)
+    watching = guard(machine)
+    machine.tolerate_journal("left-over process|unclean termination")
+
+    machine.run("systemctl restart systemd-docker-guards")
+
+    assert guard(machine) == watching
+    machine.run(f"kill -KILL {pid}")
+    expect_failure(machine)
+
+
 def test_with_main_pid_wrapper_there_is_no_guard(machine: Machine) -> None:
     start(machine, own="--main-pid=wrapper")
 
