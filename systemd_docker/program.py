@@ -12,13 +12,13 @@ installed meanwhile is another file: a running service does not notice that, nor
 Another Python than the one that compiled the archive cannot run the .pyc files. It imports the source, through
 zipimport, and runs slower until `install-system` is run again.
 
-Why not zipimport for all of it, nor `python3 ARCHIVE`: medians of 15 interleaved runs with Debian 12's Python 3.11,
+Why not zipimport for all of it, nor `python3 ARCHIVE`: medians of 5 to 21 interleaved runs with Debian 12's Python,
 CPU of `run --rm IMAGE true` against an engine that answers at once, and private memory of a service at rest:
 
-    a folder with .pyc files                 21.1 ms  3394 kB    replaced under a running service by an upgrade
+    a folder with .pyc files                 21.1 ms  3328 kB    replaced under a running service by an upgrade
     archive, `python3 ARCHIVE` (runpy)       26.8 ms  4040 kB
     archive, zipimport                       22.8 ms  3438 kB
-    archive, index and pread: this one       17.2 ms  3392 kB
+    archive, index and pread: this one       18.1 ms  3472 kB
 
 From a folder (a checkout, `python3 -m systemd_docker`, pip's console script) modules are found by name as usual. Such
 a process executes itself again only while the folder is as it was; see is_unchanged().

@@ -2,13 +2,7 @@
 
 It imports everything that it will ever need here and now: the code that is on disk later may be another version's.
 Two modules with ctypes, a megabyte that few services need, are imported only when they are needed: kernel.inotify,
-                                                                                                    when the engine is
-                                                                                                    lost, and
-                                                                                                    service.adoption.move,
-                                                                                                    when a container
-                                                                                                    that had to be
-                                                                                                    moved is started
-                                                                                                    again.
+when the engine is lost, and service.adoption.move, when a container that had to be moved is started again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Signals as a readable pipe, in arrival order; and a Wait that a signal to stop ends.
 
 From the first moment on no signal kills this process by itself: a supervisor that dies of SIGTERM before its
-                                                                 container leaves systemd waiting for TimeoutStopSec=
-                                                                 (seen in one to three of ten stops).
+container leaves systemd waiting for TimeoutStopSec= (seen in one to three of ten stops).
 
 Signals are plain numbers in every module of a running service. The module signal makes enums of them, and enum with
 its imports is 0.8 MB; the C module behind it, CPython's own, has everything else.

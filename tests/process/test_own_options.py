@@ -20,7 +20,9 @@ from tests.fakes.manager import Manager
 from tests.process.program import FINISH_TIMEOUT_SEC, command, finish
 
 LOOKS_PER_SEC = 50
-WATCHDOG_USEC = 1_100_000
+
+WATCHDOG_USEC = 60_000_000
+"""The engine is asked so seldom that no question is under way when the program wants to rest, even if busy."""
 
 UNLUCKY_WATCHDOG_USEC = 6_000_000
 """The engine is asked every 2 s, which is when the program first tries to execute itself again, too."""

@@ -1,12 +1,9 @@
 """Pass the container's notifications on to systemd, as far as they are on a list.
 
 Why the container never gets the real notification socket: systemd drops messages from outside the unit's cgroup,
-                                                           loses one of ten messages of short-lived senders, and
-                                                           accepts MAINPID= from a container's root for any process of
-                                                           the host, which the next stop then kills (all seen on
-                                                           systemd 252, 257 and 262). From systemd-docker all of them
-                                                           come from the unit's own process, and none of them is one
-                                                           that systemd would complain about.
+loses one of ten messages of short-lived senders, and accepts MAINPID= from a container's root for any process of the
+host, which the next stop then kills (all seen on systemd 252, 257 and 262). From systemd-docker all of them come from
+the unit's own process, and none of them is one that systemd would complain about.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Send WATCHDOG=1 in time, where the unit has WatchdogSec= and there is reason to.
 
 Three sources: the container sends it itself ("payload", through service.notifications.proxy), its healthcheck
-               succeeds ("health"), or the engine reports it as running ("engine"). Without WATCHDOG=1 systemd sends
-               SIGABRT, which is the business of service.supervise.stopper.
+succeeds ("health"), or the engine reports it as running ("engine"). Without WATCHDOG=1 systemd sends SIGABRT, which
+is the business of service.supervise.stopper.
 """
 
 from __future__ import annotations

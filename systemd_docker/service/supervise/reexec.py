@@ -3,9 +3,9 @@
 Reading a command line, its tables, JSON and the engine's answers take 4 MB, which a service would keep for as long as
 its container runs, and which Python does not give back. So when the container has run for REEXEC_AFTER_SEC and
 nothing is under way, the process replaces itself by a new image of the same program with the same PID, cgroup and
-descriptors,
-which imports only what supervising needs, all at once: nothing that an upgrade of the package replaces is loaded
-later. systemd does the same at daemon-reexec. It costs 15 ms of CPU, once, and containers that end earlier never.
+descriptors, which imports only what supervising needs, all at once: nothing that an upgrade of the package replaces
+is loaded later. systemd does the same at daemon-reexec. It costs 15 ms of CPU, once, and nothing where the container
+ends earlier.
 
 Nothing is lost meanwhile: signals are blocked over execve(2) and stay pending, bytes wait in their sockets, and a
 pidfd stays readable. A signal already caught but not yet handled would be lost, so there is no re-execution then; nor
