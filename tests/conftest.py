@@ -52,7 +52,7 @@ def engine(tmp_path: Path) -> Iterator[FakeEngine]:
 
 @pytest.fixture
 def cgroup2() -> Iterator[Cgroup]:
-    """A fresh cgroup in the real v2 hierarchy, removed afterwards with those below it; who is in it has to end."""
+    """Yield a new cgroup in the real v2 hierarchy, removed afterwards with those below it; its processes end first."""
     mounts = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
     mount = next((mount for mount in mounts if os.access(f"{mount}/cgroup.procs", os.W_OK)), None)
     if mount is None:

@@ -24,7 +24,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 """What asks for the end: systemd's KillSignal= unless told otherwise, and Ctrl-C."""
 
 ABORT_SIGNAL = signal.SIGABRT
-"""What the service manager sends when nobody has said WATCHDOG=1 in time; systemd.kill(5), WatchdogSignal=."""
+"""What the service manager sends when no WATCHDOG=1 came in time; systemd.kill(5), WatchdogSignal=."""
 
 CONTINUE_SIGNAL = signal.SIGCONT
 
@@ -87,7 +87,7 @@ class Signals:
         return bool(self._pending or poll.poll(0))
 
     def read(self) -> list[int]:
-        """Every signal since the last call, those that came during a wait() included."""
+        """Return every signal since the last call, those that came during a wait() included."""
         try:
             self._pending += os.read(self._reader, _READ_BYTES)
         except BlockingIOError:
@@ -110,13 +110,13 @@ class Signals:
             left_sec = min(deadline, self._give_up) - now
             ready = {ready_fd for ready_fd, _ in poll.poll(left_sec * 1000 + 1)}
             if self._reader in ready:
-                # Until somebody reads them again they would end every poll at once.
+                # Left in the pipe, they would end every poll at once.
                 self._pending = self.read()
             elif ready:
                 return
 
     def _stop_signal(self, now: float) -> int:
-        """The first one that nobody has read, if there is no patience left with it; else 0."""
+        """Return the first signal to stop that was not read, if patience_sec is over since it came; else 0."""
         signo = next((signo for signo in self._pending if signo in (*STOP_SIGNALS, ABORT_SIGNAL)), 0)
         if signo:
             self._give_up = min(self._give_up, now + self.patience_sec)

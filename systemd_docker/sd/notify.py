@@ -139,7 +139,7 @@ class Listener:
     """The receiving end of a notification socket, which any process that reaches its path may use."""
 
     def __init__(self, path: str) -> None:
-        """Bind path with mode 0666: the directory around it decides who may reach it. Raises OSError."""
+        """Bind path with mode 0666: the directory around it decides which users reach it. Raises OSError."""
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)

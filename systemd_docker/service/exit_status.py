@@ -48,7 +48,7 @@ unlimited; core(5). The core that matters was the payload's."""
 
 INIT_STOPPED = 2
 """The exit code of a `runc init` that a signal has met before it could execute the payload, as `systemctl stop` sends
-it to everybody in the unit: it is PID 1, which does not die of a signal of its own, and Go's runtime exits with 2."""
+it to all processes of the unit: PID 1 does not die of a signal that it sends itself, and Go's runtime exits with 2."""
 
 
 @frozen
@@ -56,8 +56,8 @@ class Outcome:
     """How the container ended.
 
     exit_code: the payload's exit code, or 128 + signal number, as the engine reports it.
-    stopped_by: the signal that asked us for the end, or 0.
-    killed:    whether SIGKILL was ours, because the payload did not stop in time.
+    stopped_by: the signal that asked systemd-docker for the end, or 0.
+    killed:    whether the stopper sent SIGKILL, because the payload did not stop in time.
     at_start:  whether that signal came so early that there may have been no payload yet; see EARLY_SEC.
     """
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Difference:
-    """One habit of ours.
+    """One habit of systemd-docker that differs from docker's.
 
     line:     a case, see sandbox.py, that shows it.
     docker:   whether the docker CLI accepts the line; None where that takes a network to find out.
-    ours:     whether we do.
+    ours:     whether systemd-docker does.
     why:      as the manual says it.
     plain:    also when asked for plain docker's request (--plain-request).
     api:      the version of the engine's API at which it shows.

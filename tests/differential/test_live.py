@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EVERY = 5
-"""A start of ours takes six times a start of docker's, so it gets each fifth case."""
+"""A start of systemd-docker takes six times as long as one of docker here, so it gets each fifth case."""
 
 pytestmark = [pytest.mark.differential, pytest.mark.timeout(600)]
 

@@ -280,7 +280,7 @@ def attach(engine: FakeEngine, exchange: Exchange, name: str) -> None:
 
 
 def logs(engine: FakeEngine, exchange: Exchange, name: str) -> None:
-    """All runs' output, and more until the container ends; in HTTP/1.0, as no other request of ours."""
+    """All runs' output, and more until the container ends; in HTTP/1.0, as no other request."""
     query = exchange.call.query
     with engine.changed:
         container = engine.find(name)
@@ -461,4 +461,4 @@ ENDPOINTS: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("POST", "/commit", commit),
     ("DELETE", "/images/(.+)", delete_image),
 )
-"""Method, path without the API version, and who answers."""
+"""Method, path without the API version, and the function that answers."""

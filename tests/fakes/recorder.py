@@ -38,7 +38,7 @@ class Script:
     stays:           the payload ends only when it is killed, with 128+n.
     create_refusal:  (status, message) that every create is answered with, e.g. (409, "Conflict. …").
     start_refusal:   the same for start.
-    missing:         images that create answers 404 for until somebody pulled them.
+    missing:         images that create answers 404 for until they are pulled.
     warnings:        what a successful create warns of.
     """
 

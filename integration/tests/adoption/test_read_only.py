@@ -1,4 +1,4 @@
-"""Read-only mounts are as read-only as with `docker run`, mounts below them included; who may write to cgroups."""
+"""Read-only mounts are as read-only as with `docker run`, mounts below them included; cgroup files too."""
 
 from __future__ import annotations
 

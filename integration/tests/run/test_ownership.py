@@ -44,7 +44,7 @@ def label(machine: Machine) -> None:
 
 
 def start_stranger(machine: Machine) -> str:
-    """Run the image as anybody would; the container's first process."""
+    """Run the image with plain `docker run`; the container's first process."""
     machine.run(
         f'docker run --detach --name stranger --volume /data {TRICK} sh -c "{TRAP.replace("$", chr(92) + "$")}"'
     )

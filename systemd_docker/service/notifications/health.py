@@ -1,8 +1,8 @@
 """Listen to the container's healthcheck through the engine's events.
 
 The engine runs the check, counts, and sends an event at each change: nothing is polled. It sends none for a single
-probe, which the watchdog needs; but each probe is an exec of the check's command, and these have events. Somebody who
-runs the same command by hand proves as much.
+probe, which the watchdog needs; but each probe is an exec of the check's command, and these have events. The same
+command run by hand with `docker exec` proves as much.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Output to journald as records with the field names of Docker's journald driver, for those who query by them.
+"""Output to journald as records with the field names of Docker's journald driver, for queries by them.
 
 One datagram of journald's native protocol per line; see systemd.journal-fields(7), and "Native Journal Protocol" on
 systemd.io. It costs us ten times and journald twice the CPU of a stream, so it has to be asked for. As with Docker's
@@ -74,7 +74,7 @@ class RecordSink:
         return newline + 1
 
     def _send(self, tail: bytes, *, is_last: bool) -> None:
-        """Nothing is changed here before the record is out: who is told EAGAIN comes again with the same tail."""
+        """Send one record. Nothing changes before it is out: after EAGAIN the caller sends the same tail again."""
         line = self._begun + tail
         priority, part_id = self._begun_priority, self._id
         if not self._parts:

@@ -30,7 +30,7 @@ def open_sinks(unit: UnitContext, identifier: str, priorities: tuple[int, int], 
 
 
 def open_sink(fd: int) -> int:
-    """Return one of systemd-docker's standard streams, to be written without blocking, unchanged for who shares it.
+    """Return one of systemd-docker's standard streams, to be written without blocking, unchanged for other holders.
 
     O_NONBLOCK belongs to the open file description, which a pipe's other writers and the parent process have too: so
     a pipe or terminal is opened again, a socket is sent to with MSG_DONTWAIT, and a regular file never blocks for

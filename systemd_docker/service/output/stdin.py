@@ -24,7 +24,7 @@ class Input:
     """
 
     def __init__(self, loop: Loop, stream: int, source: int = STDIN) -> None:
-        """stream: the attachment's socket, or a duplicate of it that nobody else watches; non-blocking."""
+        """stream: the attachment's socket, or a duplicate of it that no other watcher reads; non-blocking."""
         self.has_ended = False
         self._loop = loop
         self._stream = stream

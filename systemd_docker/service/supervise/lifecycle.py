@@ -250,6 +250,6 @@ def transition(phase: str, event: str) -> Transition:
     """
     if found := TABLE.get((phase, event)):
         return found
-    # Named, so that a pair that nobody thought of is an error and not a silent stay.
+    # Named, so that a pair that the table lacks is an error and not a silent stay.
     IGNORED[phase, event]
     return Transition(phase)

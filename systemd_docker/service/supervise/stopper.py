@@ -90,7 +90,7 @@ class Stopper:
         return max(at_least_sec, min(longest_sec, self._deadline - self._loop.now()))
 
     def note_stopped_elsewhere(self, signo: int) -> None:
-        """The engine was asked to stop the container by somebody else, and had to kill it: a stop all the same."""
+        """Note that another client of the engine had the container stopped, and killed: a stop all the same."""
         self.stopped_by = self.stopped_by or signo
         self.killed = True
 

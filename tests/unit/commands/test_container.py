@@ -229,7 +229,7 @@ def test_rm_removes_what_the_unit_left_and_nothing_else(engine: FakeEngine) -> N
 
 @pytest.mark.parametrize("verb", ["rm", "stop", "kill"])
 def test_an_engine_that_does_not_answer_is_not_waited_for(verb: str, engine: FakeEngine) -> None:
-    """systemd holds its socket and starts it when the unit has stopped: it may be us who keep it waiting."""
+    """systemd holds its socket and starts it when the unit has stopped: the command may be what keeps it waiting."""
     release = engine.hold("HEAD /_ping")
 
     with pytest.raises(EngineUnreachableError, match="timed out after 0 s waiting for the engine"):

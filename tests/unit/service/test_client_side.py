@@ -1,4 +1,4 @@
-"""docker's config.json: what is read, and what is said where it cannot be."""
+"""docker's config.json: what is read, and the message where it cannot be."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def test_a_pid_file_is_replaced_whole_and_goes_with_a_start_that_fails(tmp_path:
 
 @pytest.fixture
 def precious(tmp_path: Path) -> Path:
-    """Another file of root's, which whoever can write in the directory would like to see overwritten."""
+    """Another file of root's, which a user with access to the directory would like to see overwritten."""
     (tmp_path / "etc").mkdir()
     path = tmp_path / "etc/precious"
     path.write_text("precious")

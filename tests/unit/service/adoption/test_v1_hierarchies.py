@@ -110,7 +110,7 @@ def test_a_sub_cgroup_of_ours_is_not_the_units(proc: Path) -> None:
 
 
 SET = [
-    # the hierarchy, an attribute, its value, what is said
+    # the hierarchy, an attribute, its value, the message
     ("memory", "memory.limit_in_bytes", "67108864", "memory.limit_in_bytes '67108864'"),
     ("memory", "memory.memsw.limit_in_bytes", "67108864", "memory.memsw.limit_in_bytes"),
     ("memory", "memory.soft_limit_in_bytes", "0", "memory.soft_limit_in_bytes '0'"),

@@ -1,4 +1,4 @@
-"""service.output.open_sinks: descriptors for the container's output that change nothing for others who hold them."""
+"""service.output.open_sinks: descriptors for the container's output that change nothing for their other holders."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def test_without_rm_a_leftover_is_ended_and_kept(engine: FakeEngine) -> None:
 
 
 def stranger(engine: FakeEngine, trick: str, name: str = "stranger", *, runs: bool = True) -> Container:
-    """A container that somebody else runs, of an image that carries web.service's labels."""
+    """A container of plain `docker run`, of an image that carries web.service's labels."""
     if trick == "commit":
         add(engine, "committed", unit="web.service", runs=False)
         engine.commit("committed", "trick")
