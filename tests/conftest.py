@@ -52,7 +52,7 @@ def engine(tmp_path: Path) -> Iterator[FakeEngine]:
 
 @pytest.fixture
 def cgroup2() -> Iterator[Cgroup]:
-    """Yield a new cgroup in the real v2 hierarchy, removed afterwards with those below it; its processes end first."""
+    """Yield a new cgroup in the real v2 hierarchy, removed afterwards with those below it, without processes."""
     mounts = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
     mount = next((mount for mount in mounts if os.access(f"{mount}/cgroup.procs", os.W_OK)), None)
     if mount is None:

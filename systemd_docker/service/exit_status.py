@@ -48,7 +48,7 @@ unlimited; core(5). The core that matters was the payload's."""
 
 INIT_STOPPED = 2
 """The exit code of a `runc init` that a signal has met before it could execute the payload, as `systemctl stop` sends
-it to all processes of the unit: PID 1 does not die of a signal that it sends itself, and Go's runtime exits with 2."""
+it to all processes of the unit: PID 1 does not die of its own signals, and Go's runtime exits with 2."""
 
 
 @frozen
