@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from integration.harness.machine import Machine, poll
+from integration.harness.machine import Machine, Spec, poll
 from integration.words.processes import guard, leader, resting, wrapper
 from integration.words.units import TRAP, unit
 from integration.words.waiting import wait_until
@@ -213,7 +213,8 @@ done
 """A unit whose processes are all gone is noticed within ten seconds, or not at all."""
 
 
-@pytest.mark.parametrize("count", [10, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.machines(Spec("trixie"), Spec("bookworm"), Spec("forky"))
+@pytest.mark.parametrize("count", [10, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
 def test_a_unit_whose_processes_were_all_killed_at_once_is_not_left_active(machine: Machine, count: int) -> None:
     """The leader leaves its cgroup long before it is a zombie: it waits for 30 others; kernels before 6.19."""
     start(machine, command=MANY)
