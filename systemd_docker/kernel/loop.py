@@ -41,6 +41,7 @@ class Loop:
         self.now = clock
         self._poll = select.poll()
         self._handlers: dict[int, Handler] = {}
+        self._given_up: set[int] = set()
         self._timers: list[Timer] = []
 
     @property
@@ -57,6 +58,7 @@ class Loop:
         """Stop watching fd, before fd is closed. An fd that is not watched is fine."""
         if self._handlers.pop(fd, None) is not None:
             self._poll.unregister(fd)
+            self._given_up.add(fd)
 
     def after(self, delay_sec: float, handler: Handler) -> Timer:
         """Call handler once, delay_sec from now. The caller cancels the timer when it closes."""
@@ -80,10 +82,12 @@ class Loop:
 
     def step(self, longest_sec: float | None = None) -> None:
         """Wait for descriptors and timers once, for longest_sec at most, and run the handlers that are due."""
+        self._given_up.clear()
         for fd, _events in self._poll.poll(self._timeout_msec(longest_sec)):
-            # An earlier handler of this round may have given this descriptor up.
-            if handler := self._handlers.get(fd):
-                handler()
+            # An earlier handler of this round may have given this descriptor up. The kernel uses its number again for
+            # the next one, which has no event yet.
+            if fd not in self._given_up:
+                self._handlers[fd]()
         self._run_timers()
 
     def _timeout_msec(self, longest_sec: float | None) -> float | None:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-RSS_LIMIT_KB = 10.5 * 1024
-"""Of one idle systemd-docker: 10 MB, and what smaps counts differently from run to run."""
+RSS_LIMIT_KB = 12.5 * 1024
+"""Of one idle systemd-docker: 11.6 MB, and what smaps counts differently from run to run. All but PRIVATE_LIMIT_KB is
+in memory once for all of them."""
 
 PRIVATE_LIMIT_KB = 5 * 1024
 """Of each of many; 100 units keep below 600 MB with it."""

@@ -49,6 +49,30 @@ def test_a_handler_may_give_up_another_of_the_same_round() -> None:
             os.close(fd)
 
 
+def test_a_descriptor_that_takes_the_number_of_one_given_up_has_no_event_yet() -> None:
+    """An engine that stops closes two connections at once; the first one's handler closes both and opens another."""
+    pipes, (idle, idle_writer) = [os.pipe(), os.pipe()], os.pipe()
+    loop, new = Loop(), []
+
+    def replace_other(mine: int, other: int) -> None:
+        os.read(mine, 1)
+        loop.unwatch(other)
+        os.dup2(idle, other)
+        loop.watch(other, select.POLLIN, lambda: new.append(other))
+
+    for (reader, writer), (other, _) in zip(pipes, reversed(pipes), strict=True):
+        os.write(writer, b"x")
+        loop.watch(reader, select.POLLIN, lambda mine=reader, other=other: replace_other(mine, other))  # type: ignore[misc]
+    loop.step(0)
+    assert new == []
+
+    os.write(idle_writer, b"y")
+    loop.step(0)
+    assert len(new) == 1
+    for fd in (idle, idle_writer, *(fd for pair in pipes for fd in pair)):
+        os.close(fd)
+
+
 def test_a_deadline_comes_once_and_in_its_time() -> None:
     loop, calls = Loop(), []
     begin = time.monotonic()
