@@ -200,7 +200,7 @@ KILL_ALL = """
 for number in $(seq {count}); do
     systemctl start web
     [ "$(docker exec web pgrep -c sleep)" = 30 ] || sleep 0.2
-    systemctl kill --signal=KILL web
+    systemctl kill --signal=KILL web || true
     for attempt in $(seq 100); do
         [ "$(systemctl is-active web)" = active ] || break
         sleep 0.1
@@ -210,7 +210,8 @@ for number in $(seq {count}); do
     systemctl reset-failed web 2>/dev/null || true
 done
 """
-"""A unit whose processes are all gone is noticed within ten seconds, or not at all."""
+"""A unit whose processes are all gone is noticed within ten seconds, or not at all. systemctl of systemd 252 may
+fail with ENODEV where a cgroup of the unit is removed while it signals; the processes are killed all the same."""
 
 
 @pytest.mark.machines(Spec("trixie"), Spec("bookworm"), Spec("forky"))
