@@ -214,12 +214,23 @@ done
 fail with ENODEV where a cgroup of the unit is removed while it signals; the processes are killed all the same."""
 
 
-@pytest.mark.machines(Spec("trixie"), Spec("bookworm"), Spec("forky"))
-@pytest.mark.parametrize("count", [10, pytest.param(200, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
-def test_a_unit_whose_processes_were_all_killed_at_once_is_not_left_active(machine: Machine, count: int) -> None:
-    """The leader leaves its cgroup long before it is a zombie: it waits for 30 others; kernels before 6.19."""
+def kill_all(machine: Machine, count: int) -> str:
+    """Kill all processes of a unit at once, count times; return a line for each time that left it active."""
     start(machine, command=MANY)
     machine.run("systemctl stop web")
     machine.tolerate_journal("Failed with result|left-over|killed|no exit status|cannot remove")
+    return machine.run(KILL_ALL.format(count=count), timeout_sec=20 * count)
 
-    assert machine.run(KILL_ALL.format(count=count), timeout_sec=20 * count) == ""
+
+@pytest.mark.machines(Spec("trixie"), Spec("forky"))
+def test_a_unit_whose_processes_were_all_killed_at_once_is_not_left_active(machine: Machine) -> None:
+    """The leader leaves its cgroup long before it is a zombie: it waits for 30 others; kernels before 6.19."""
+    assert kill_all(machine, 10) == ""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.machines(Spec("trixie"), Spec("bookworm"), Spec("forky"))
+def test_no_unit_of_two_hundred_is_left_active(machine: Machine) -> None:
+    """On a busy machine systemd 252 fails this: 3 of 200, 0 of 200 on one that is not; see LIMITS in the manual."""
+    assert kill_all(machine, 200) == ""
