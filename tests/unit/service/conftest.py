@@ -1,4 +1,4 @@
-"""A clock that tests turn, and an event loop that has to be empty afterwards."""
+"""A clock that tests turn, an event loop that has to be empty afterwards, and systemd's end of notifications."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import pytest
 from systemd_docker.kernel.loop import Loop
 from systemd_docker.kernel.signals import Signals
 from tests.fakes.clock import Clock
+from tests.fakes.manager import Manager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -32,3 +34,12 @@ def loop(clock: Clock) -> Iterator[Loop]:
     loop = Loop(clock)
     yield loop
     assert loop.is_empty, "a watch or a timer outlives its owner"
+
+
+@pytest.fixture
+def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
+    """It is there for this process: $NOTIFY_SOCKET names it."""
+    made = Manager(tmp_path / "manager")
+    monkeypatch.setenv("NOTIFY_SOCKET", made.path)
+    yield made
+    made.close()

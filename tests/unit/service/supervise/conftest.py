@@ -1,7 +1,8 @@
-"""A running service."""
+"""A running service, and a process to be the payload's leader."""
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,3 +24,11 @@ def service(engine: FakeEngine, loop: Loop, clock: Clock, tmp_path: Path) -> Ite
     made = Service(engine, loop, clock, tmp_path, stop=STOP)
     yield made
     made.close()
+
+
+@pytest.fixture
+def leader() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(["sleep", "1000"])
+    yield process
+    process.kill()
+    process.wait()

@@ -27,26 +27,10 @@ from tests.fakes.manager import Manager
 
 
 @pytest.fixture
-def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
-    made = Manager(tmp_path / "manager")
-    monkeypatch.setenv("NOTIFY_SOCKET", made.path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def main_pid(loop: Loop, manager: Manager) -> Iterator[MainPid]:
     made = MainPid(loop, Notifier(manager.path), is_leader=False, on_settled=lambda: None)
     yield made
     made.close()
-
-
-@pytest.fixture
-def leader() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(["sleep", "1000"])
-    yield process
-    process.kill()
-    process.wait()
 
 
 @pytest.fixture
